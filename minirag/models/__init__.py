@@ -1,0 +1,1 @@
+"""Frozen records that cross the library's border. Import them from `minirag`."""

@@ -1,0 +1,55 @@
+"""What every border record shares: frozen, no unknown fields, errors of our own."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from minirag.errors import InvalidInputError
+
+__all__ = ["InputModel", "Model", "describe_validation_error", "html_table"]
+
+
+class Model(BaseModel):
+    """A frozen record that refuses unknown fields."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class InputModel(Model):
+    """A record that an application makes itself: a wrong field raises `error`, never pydantic's own."""
+
+    error: ClassVar[type[InvalidInputError]] = InvalidInputError
+
+    def __init__(self, **data: Any) -> None:
+        try:
+            super().__init__(**data)
+        except ValidationError as problem:
+            message = f"{type(self).__name__}: {describe_validation_error(problem)}"
+            raise self.error(message) from None
+
+
+def describe_validation_error(problem: ValidationError) -> str:
+    """Return the first faults of a pydantic error in one line, naming fields and types but no contents."""
+    parts = []
+    for fault in problem.errors(include_url=False, include_context=False)[:3]:
+        place = ".".join(str(step) for step in fault["loc"]) or "value"
+        given = fault.get("input")
+        shown = f"{given!r}" if isinstance(given, int | float | bool | None) else f"a {type(given).__name__}"
+        parts.append(f"{place}: {fault['msg']} (got {shown})")
+    more = problem.error_count() - len(parts)
+    return "; ".join(parts) + (f"; and {more} more" if more > 0 else "")
+
+
+def html_table(head: list[str], rows: list[list[object]], caption: str = "") -> str:
+    """Return an HTML table with every cell escaped, for notebooks."""
+    from html import escape
+
+    def cells(tag: str, values: list[object]) -> str:
+        style = ' style="text-align:left;vertical-align:top"'
+        return "".join(f"<{tag}{style}>{escape(str(value))}</{tag}>" for value in values)
+
+    body = "".join(f"<tr>{cells('td', row)}</tr>" for row in rows)
+    title = f"<caption>{escape(caption)}</caption>" if caption else ""
+    return f"<table>{title}<thead><tr>{cells('th', list(head))}</tr></thead><tbody>{body}</tbody></table>"

@@ -1,0 +1,40 @@
+"""Conversations that are kept."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Literal
+
+from minirag.models.answers import Citation
+from minirag.models.base import Model
+
+__all__ = ["ChatRecord", "Message"]
+
+
+class ChatRecord(Model):
+    """A conversation of a bot.
+
+    Attributes:
+        title: the beginning of its first question.
+    """
+
+    id: str
+    bot_id: str
+    title: str
+    created_at: dt.datetime
+    updated_at: dt.datetime
+
+
+class Message(Model):
+    """One turn of a conversation.
+
+    Attributes:
+        status: `complete`; `partial` if the reader left before the end; `failed` if the model did.
+    """
+
+    id: str
+    role: Literal["user", "assistant"]
+    text: str
+    citations: tuple[Citation, ...] = ()
+    created_at: dt.datetime
+    status: Literal["complete", "partial", "failed"] = "complete"

@@ -1,0 +1,47 @@
+"""Embedding spaces: what makes two vectors comparable."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import ClassVar
+
+from pydantic import Field
+
+from minirag.errors import InvalidInputError
+from minirag.models.base import InputModel
+
+__all__ = ["EmbeddingSpace"]
+
+
+class EmbeddingSpace(InputModel):
+    """What makes vectors comparable. Vectors of two different spaces never meet.
+
+    Attributes:
+        provider: who makes the vectors, such as `"openai"`.
+        model: the model's name.
+        dimension: numbers in a vector.
+        revision: a release or a checksum of the weights, where one is known.
+        normalized: whether the provider returns vectors of length one. MiniRAG stores them so in either case.
+        document_prefix: put before a document's text by the provider.
+        query_prefix: put before a query by the provider.
+    """
+
+    error: ClassVar[type[InvalidInputError]] = InvalidInputError
+
+    provider: str = Field(min_length=1, max_length=200)
+    model: str = Field(min_length=1, max_length=500)
+    dimension: int = Field(ge=1, le=65_536, strict=True)
+    revision: str = ""
+    normalized: bool = True
+    document_prefix: str = ""
+    query_prefix: str = ""
+
+    @property
+    def fingerprint(self) -> str:
+        """32 hexadecimal digits that differ whenever a field differs."""
+        text = json.dumps(self.model_dump(), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+    def __str__(self) -> str:
+        return f"{self.provider}:{self.model} ({self.dimension} dimensions)"

@@ -1,0 +1,147 @@
+"""Reports of what a call did."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from minirag.errors import IngestError
+from minirag.models.base import Model, html_table
+
+__all__ = ["BotStats", "EvaluationReport", "IngestEntry", "IngestProgress", "IngestReport", "REPORT_LIMIT"]
+
+REPORT_LIMIT = 1_000
+"""How many entries of each status an `IngestReport` lists; its `counts` are always exact."""
+
+EntryStatus = Literal["added", "updated", "unchanged", "removed", "skipped", "failed"]
+
+
+class IngestEntry(Model):
+    """What happened to one document.
+
+    Attributes:
+        reason: why it was skipped or failed.
+        chunks: how many chunks it has now.
+    """
+
+    source_id: str
+    key: str
+    status: EntryStatus
+    reason: str | None = None
+    chunks: int = 0
+
+
+class IngestProgress(Model):
+    """One step of an ingestion, for a progress callback.
+
+    Attributes:
+        stage: `read` when a document was taken up, `committed` when those in `keys` were made durable, `finished`.
+        done: documents dealt with so far.
+        total: documents there will be, where that is known.
+        keys: the documents' keys that this step committed.
+    """
+
+    stage: Literal["read", "committed", "finished"]
+    done: int
+    total: int | None = None
+    chunks: int = 0
+    keys: tuple[str, ...] = ()
+
+
+class IngestReport(Model):
+    """What an ingestion did: entries by status, exact up to 1,000 each; `counts` are always exact.
+
+    Attributes:
+        chunks: chunks written.
+        embedded_texts: texts that were sent to the embedder.
+        warnings: what a reader should know, such as a key given twice.
+    """
+
+    added: tuple[IngestEntry, ...] = ()
+    updated: tuple[IngestEntry, ...] = ()
+    unchanged: tuple[IngestEntry, ...] = ()
+    removed: tuple[IngestEntry, ...] = ()
+    skipped: tuple[IngestEntry, ...] = ()
+    failed: tuple[IngestEntry, ...] = ()
+    warnings: tuple[str, ...] = ()
+    counts: dict[str, int] = {}
+    chunks: int = 0
+    embedded_texts: int = 0
+    seconds: float = 0.0
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing failed."""
+        return self.counts.get("failed", 0) == 0
+
+    def raise_for_failures(self) -> None:
+        """Raise `IngestError` naming the first failures, if there were any."""
+        if not self.ok:
+            first = "; ".join(f"{entry.key}: {entry.reason}" for entry in self.failed[:3])
+            count = self.counts["failed"]
+            raise IngestError(f"{count} document{'s' * (count != 1)} failed: {first}", report=self)
+
+    def __str__(self) -> str:
+        parts = [f"{number} {status}" for status, number in self.counts.items() if number]
+        return f"{', '.join(parts) or 'nothing to do'}; {self.chunks} chunks, {self.seconds:.1f} s"
+
+    def __repr__(self) -> str:
+        return f"IngestReport({self})"
+
+    def _repr_html_(self) -> str:
+        order = (self.failed, self.skipped, self.added, self.updated, self.removed, self.unchanged)
+        entries = [entry for group in order for entry in group]
+        rows: list[list[object]] = [[e.status, e.key, e.chunks or "", e.reason or ""] for e in entries[:50]]
+        more = f" (the first 50 of {len(entries)})" if len(entries) > 50 else ""
+        return html_table(["status", "key", "chunks", "reason"], rows, caption=f"{self}{more}")
+
+
+class BotStats(Model):
+    """How large a bot is, and where its indexes stand.
+
+    Attributes:
+        characters: canonical text of all current versions, in code points.
+        sequence: the position of the bot's change log.
+        stale: documents that a changed chunker or language will cut anew.
+    """
+
+    documents: int
+    chunks: int
+    characters: int
+    sources: int
+    sequence: int
+    stale: int
+    space: str
+    dimension: int
+
+    def _repr_html_(self) -> str:
+        return html_table(["", ""], [[name, value] for name, value in self.model_dump().items()])
+
+
+class EvaluationReport(Model):
+    """Retrieval quality over judged queries.
+
+    Attributes:
+        metrics: by search mode, then by metric: nDCG@10, recall@100, MRR@10, in [0, 1].
+        queries: judged queries that were run.
+        skipped_documents: documents left out because they were empty.
+    """
+
+    metrics: dict[str, dict[str, float]]
+    queries: int
+    documents: int
+    skipped_documents: int = 0
+    unjudged_queries: int = 0
+    seconds: dict[str, float] = {}
+    settings: dict[str, Any] = {}
+
+    def __str__(self) -> str:
+        names = list(next(iter(self.metrics.values()), {}))
+        head = "mode".ljust(9) + "".join(name.rjust(12) for name in names)
+        lines = [mode.ljust(9) + "".join(f"{values[name]:12.3f}" for name in names)
+                 for mode, values in self.metrics.items()]
+        return "\n".join([head, *lines])
+
+    def _repr_html_(self) -> str:
+        names = list(next(iter(self.metrics.values()), {}))
+        rows: list[list[object]] = [[mode, *(f"{v[name]:.3f}" for name in names)] for mode, v in self.metrics.items()]
+        return html_table(["mode", *names], rows, caption=f"{self.queries} queries, {self.documents} documents")

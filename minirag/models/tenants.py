@@ -1,0 +1,139 @@
+"""Tenants and what belongs to them: bots' profiles, sources, users, tokens."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any, Literal
+
+from pydantic import Field, field_validator
+
+from minirag.models.base import InputModel, Model
+from minirag.models.index import EmbeddingSpace
+
+__all__ = ["ApiToken", "BotProfile", "BotRecord", "ProviderRef", "Source", "SourceKind", "SourceStatus", "Tenant",
+           "User"]
+
+SourceKind = Literal["file", "folder", "url", "text"]
+SourceStatus = Literal["registered", "ready", "failed"]
+INSTANCE = "(instance)"
+
+
+class Tenant(Model):
+    """One customer of the application: everything of one is invisible to every other."""
+
+    id: str
+    slug: str
+    name: str
+    created_at: dt.datetime
+    updated_at: dt.datetime
+
+
+class ProviderRef(InputModel):
+    """A provider by name, with its options: what `"openai:gpt-4o-mini"` stands for.
+
+    Attributes:
+        provider: the registered name, or `"(instance)"` for an object that the application gave.
+        options: checked by the provider's own options model. Secrets do not belong here; see `credentials=`.
+    """
+
+    provider: str = Field(min_length=1, max_length=200)
+    options: dict[str, Any] = {}
+
+    def __str__(self) -> str:
+        model = self.options.get("model")
+        return f"{self.provider}:{model}" if model else self.provider
+
+
+class BotProfile(InputModel):
+    """The settings of a bot.
+
+    Attributes:
+        name: unique in its tenant.
+        system_prompt: what the model is told before the question.
+        llm: the model that answers.
+        embedder: what makes the vectors; fixed when the bot is made.
+        chunker: how documents are cut; a change marks them stale.
+        reranker: orders the best candidates anew, where one is set.
+        language: `"auto"`, or the ISO 639-1 code of all documents.
+        embed_context: `"title"` embeds a document's title in front of each chunk.
+        keep_versions: how many old texts a document keeps as evidence; None keeps all.
+        fusion: how hybrid search joins its lists: `"convex"` (scores) or `"rank"` (reciprocal rank fusion).
+        filterable: metadata fields that searches often filter by.
+        context_tokens: how many tokens of retrieved text the model is given.
+        credential_fields: names of the credentials that are stored, never their values.
+    """
+
+    name: str = Field(min_length=1, max_length=200)
+    system_prompt: str = Field(default="", max_length=100_000)
+    llm: ProviderRef
+    embedder: ProviderRef
+    chunker: ProviderRef
+    reranker: ProviderRef | None = None
+    language: str = Field(default="auto", pattern=r"^(auto|none|[a-z]{2})$")
+    embed_context: Literal["none", "title"] = "none"
+    keep_versions: int | None = Field(default=None, ge=0, strict=True)
+    fusion: Literal["convex", "rank"] = "convex"
+    filterable: tuple[str, ...] = ()
+    context_tokens: int = Field(default=3_000, ge=100, le=1_000_000, strict=True)
+    credential_fields: tuple[str, ...] = ()
+
+    @field_validator("name")
+    @classmethod
+    def _name(cls, value: str) -> str:
+        if value != value.strip() or not value.isprintable():
+            raise ValueError("a name has no spaces around it and only printable characters")
+        return value
+
+
+class BotRecord(Model):
+    """A bot as it is stored: its profile and the embedding space it was made with."""
+
+    id: str
+    profile: BotProfile
+    space: EmbeddingSpace
+    created_at: dt.datetime
+    updated_at: dt.datetime
+
+
+class Source(Model):
+    """Where documents come from: a file, a folder, a URL, or texts under a name.
+
+    Attributes:
+        locator: an absolute path with links resolved, a normalised URL, or the name of a text source.
+        refresh: seconds after which `ingest()` reads it again, or None for each time.
+        status: `registered` before the first reading, then `ready` or `failed`.
+        error: why the last reading failed.
+    """
+
+    id: str
+    bot_id: str
+    kind: SourceKind
+    locator: str
+    name: str
+    metadata: dict[str, Any] = {}
+    refresh: float | None = None
+    status: SourceStatus = "registered"
+    error: str | None = None
+    created_at: dt.datetime
+    updated_at: dt.datetime
+    ingested_at: dt.datetime | None = None
+
+
+class User(Model):
+    """A person who may sign in to a tenant."""
+
+    id: str
+    email: str
+    role: Literal["owner", "admin", "member"]
+    created_at: dt.datetime
+
+
+class ApiToken(Model):
+    """A token's record. The token itself is shown once and never stored."""
+
+    id: str
+    user_id: str
+    prefix: str
+    name: str
+    created_at: dt.datetime
+    expires_at: dt.datetime | None = None
