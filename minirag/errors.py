@@ -302,8 +302,15 @@ class ProviderRateLimitError(ProviderError):
 
     retryable = True
 
-    def __init__(self, message: str, *, retry_after: float | None = None, provider: str | None = None,
-                 status: int | None = None, request_id: str | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        retry_after: float | None = None,
+        provider: str | None = None,
+        status: int | None = None,
+        request_id: str | None = None,
+    ) -> None:
         super().__init__(message, provider=provider, status=status, request_id=request_id)
         self.retry_after = retry_after
 

@@ -29,10 +29,8 @@ __all__ = [
     "utc_now",
 ]
 
-MetadataValue: TypeAlias = (
-    str | bool | int | float | dt.date | dt.datetime | list[str] | list[int] | None
-)
-JsonValue: TypeAlias = "str | int | float | bool | None | list[JsonValue] | dict[str, JsonValue]"
+MetadataValue: TypeAlias = str | bool | int | float | dt.date | dt.datetime | list[str] | list[int] | None
+JsonValue: TypeAlias = "str | int | float | bool | list[JsonValue] | dict[str, JsonValue] | None"
 Purpose: TypeAlias = Literal["document", "query"]
 SearchMode: TypeAlias = Literal["hybrid", "dense", "keyword"]
 

@@ -55,6 +55,9 @@ class Embedder(ABC):
     max_tokens: int | None = None
     """The longest text the model reads, in its own tokens, or None if unknown."""
 
+    metered: bool = False
+    """Whether its calls are entered in the usage ledger, as those that cost something should be."""
+
     @property
     @abstractmethod
     def space(self) -> EmbeddingSpace:
@@ -87,7 +90,7 @@ class Embedder(ABC):
 
     def close(self) -> None:
         """Free what the embedder holds. Called once by the workspace that made it; never for an instance it was given."""
-        return None
+        return
 
 
 def estimate_tokens(text: str) -> int:

@@ -59,6 +59,11 @@ class KeywordPartition(ABC):
         """Return the score of each key: 0.0 if it holds no query term, NaN if it is absent."""
 
     @property
+    def nbytes(self) -> int:
+        """The memory it takes, for the workspace's budget; 0 if unknown."""
+        return 0
+
+    @property
     @abstractmethod
     def analyzers(self) -> tuple[str, ...]:
         """The languages whose analysers are in use, sorted."""
@@ -85,4 +90,4 @@ class KeywordIndex(ABC):
 
     def close(self) -> None:
         """Free what the index holds."""
-        return None
+        return

@@ -104,6 +104,9 @@ class LLM(ABC):
     reads_prompts: bool = True
     """Whether free instructions are followed; False for an engine that only composes from passages."""
 
+    metered: bool = True
+    """Whether its calls are entered in the usage ledger; False for an engine that costs nothing."""
+
     @property
     @abstractmethod
     def name(self) -> str:
@@ -133,8 +136,8 @@ class LLM(ABC):
 
     def close(self) -> None:
         """Free what the model holds. Called once by the workspace that made it; never for an instance it was given."""
-        return None
+        return
 
     async def aclose(self) -> None:
         """Free what the model's asynchronous calls hold, in the event loop that used them."""
-        return None
+        return

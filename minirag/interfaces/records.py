@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from minirag.types import MetadataValue
@@ -12,8 +13,17 @@ from minirag.types import MetadataValue
 if TYPE_CHECKING:
     from minirag.types import Keys, Matrix
 
-__all__ = ["ChunkDraft", "DocumentState", "HitRow", "LogPosition", "LogRow", "SecretRecord", "TenantKey",
-           "VersionDraft", "VersionRow"]
+__all__ = [
+    "ChunkDraft",
+    "DocumentState",
+    "HitRow",
+    "LogPosition",
+    "LogRow",
+    "SecretRecord",
+    "TenantKey",
+    "VersionDraft",
+    "VersionRow",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +52,7 @@ class ChunkDraft:
     end: int
     content_hash: bytes
     page: int | None = None
-    metadata: Mapping[str, MetadataValue] = field(default_factory=dict)
+    metadata: Mapping[str, MetadataValue] = dataclasses.field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +149,7 @@ class TenantKey:
     """A tenant's data key, wrapped by the master key that `master_key_id` names."""
 
     id: str
-    wrapped: str = field(repr=False)
+    wrapped: str = dataclasses.field(repr=False)
     master_key_id: str
     created_at: dt.datetime
 
@@ -150,6 +160,4 @@ class SecretRecord:
 
     bot_id: str
     field: str
-    ciphertext: str = field(repr=False)
-
-
+    ciphertext: str = dataclasses.field(repr=False)

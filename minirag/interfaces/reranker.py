@@ -31,4 +31,4 @@ class Reranker(ABC):
 
     def close(self) -> None:
         """Free what the reranker holds."""
-        return None
+        return

@@ -16,17 +16,19 @@ class TenantScope:
     Only the workspace (and `minirag.testing`) mints scopes; applications get sessions.
     """
 
-    __slots__ = ("__tenant_id",)
+    __slots__ = ("_tenant_id",)
+
+    _tenant_id: str
 
     def __init__(self, tenant_id: str, proof: object = None) -> None:
         if proof is not _MINT:
             raise TypeError("a TenantScope is made by the workspace; use workspace.tenant(slug)")
-        object.__setattr__(self, "_TenantScope__tenant_id", tenant_id)
+        object.__setattr__(self, "_tenant_id", tenant_id)
 
     @property
     def tenant_id(self) -> str:
         """The tenant's id, for providers to put into every statement."""
-        return self.__tenant_id
+        return self._tenant_id
 
     def __setattr__(self, name: str, value: object) -> NoReturn:
         raise AttributeError("a TenantScope cannot be changed")
@@ -35,7 +37,7 @@ class TenantScope:
         return isinstance(other, TenantScope) and other.tenant_id == self.tenant_id
 
     def __hash__(self) -> int:
-        return hash(self.__tenant_id)
+        return hash(self._tenant_id)
 
     def __repr__(self) -> str:
         return "TenantScope(…)"

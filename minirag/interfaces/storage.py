@@ -114,8 +114,9 @@ class Reader(ABC):
         """Return the ledger summed by kind, provider and model, sorted by these."""
 
     @abstractmethod
-    def usage_events(self, bot_id: str | None = None, *, before: str | None = None, limit: int = 100
-                     ) -> list[UsageEvent]:
+    def usage_events(
+        self, bot_id: str | None = None, *, before: str | None = None, limit: int = 100
+    ) -> list[UsageEvent]:
         """Return events, newest first, those with an id below `before`."""
 
     @abstractmethod
@@ -128,8 +129,15 @@ class Reader(ABC):
 
     # ---------------------------------------------------------------- documents
     @abstractmethod
-    def documents(self, bot_id: str, *, source_id: str | None = None, where: Filter | None = None,
-                  after: str | None = None, limit: int = 500) -> list[Document]:
+    def documents(
+        self,
+        bot_id: str,
+        *,
+        source_id: str | None = None,
+        where: Filter | None = None,
+        after: str | None = None,
+        limit: int = 500,
+    ) -> list[Document]:
         """Return documents by ascending id, those with an id above `after`."""
 
     @abstractmethod
@@ -141,8 +149,15 @@ class Reader(ABC):
         """Return how many documents there are."""
 
     @abstractmethod
-    def states(self, source_id: str, keys: Collection[str] | None = None, *, after: str | None = None,
-               stale: bool | None = None, limit: int = 1_000) -> list[DocumentState]:
+    def states(
+        self,
+        source_id: str,
+        keys: Collection[str] | None = None,
+        *,
+        after: str | None = None,
+        stale: bool | None = None,
+        limit: int = 1_000,
+    ) -> list[DocumentState]:
         """Return states of a source's documents by ascending key: those in `keys`, or those with a key above `after`."""
 
     @abstractmethod
@@ -259,17 +274,27 @@ class Writer(Reader):
         """Delete credentials by field."""
 
     @abstractmethod
-    def write_version(self, bot_id: str, draft: VersionDraft, *, space: str, keep_versions: int | None) -> str | None:
-        """Write document, version, text, chunks, vectors and one log row; the old version loses chunks and vectors.
+    def write_versions(
+        self, bot_id: str, drafts: Sequence[VersionDraft], *, space: str, keep_versions: int | None
+    ) -> list[str | None]:
+        """Write documents, versions, texts, chunks, vectors and one log row a draft, in the drafts' order.
+
+        An old version loses its chunks and vectors. With `keep_versions`, only so many old versions of each document
+        keep their text.
 
         Returns:
-            the version's id, or None if the document's current version is not `draft.replaces` any more (for a new
-            document: if it exists by now); then nothing was written.
+            for each draft its version's id, or None if the document's current version is not `draft.replaces` any
+            more (for a new document: if it exists by now); then nothing was written of that draft.
         """
 
+    def write_version(self, bot_id: str, draft: VersionDraft, *, space: str, keep_versions: int | None) -> str | None:
+        """Write one version; see `write_versions`."""
+        return self.write_versions(bot_id, [draft], space=space, keep_versions=keep_versions)[0]
+
     @abstractmethod
-    def update_document(self, document_id: str, *, title: str | None, metadata: Mapping[str, MetadataValue],
-                        raw_hash: bytes | None) -> None:
+    def update_document(
+        self, document_id: str, *, title: str | None, metadata: Mapping[str, MetadataValue], raw_hash: bytes | None
+    ) -> None:
         """Write title, metadata and raw hash. A changed title is logged, so that it is indexed anew."""
 
     @abstractmethod
@@ -297,7 +322,7 @@ class Storage(ABC):
     S6. Sequences of a bot's log are gapless, start at 1 and are in commit order; nonces are random and never 0.
     S7. Chunk keys are positive 63-bit integers, never used twice.
     S8. `text(version, a, b)` equals `text(version)[a:b]` for any Unicode.
-    S9. `write_version` replaces only the version it was planned against.
+    S9. `write_versions` replaces only the version it was planned against.
     S10. A version keeps its text after its document was updated or removed.
     S11. `vectors` and `index_texts` yield exactly the chunks of current versions.
     S12. `where` filters mean what `minirag.models.filters.matches` says.

@@ -60,6 +60,11 @@ class VectorPartition(ABC):
         """Forget every vector."""
 
     @property
+    def nbytes(self) -> int:
+        """The memory it takes, for the workspace's budget; 0 if unknown."""
+        return 0
+
+    @property
     @abstractmethod
     def engine(self) -> str:
         """What kind of search is in use now, for `stats()`."""
@@ -74,4 +79,4 @@ class VectorIndex(ABC):
 
     def close(self) -> None:
         """Free what the index holds."""
-        return None
+        return

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import Literal, Protocol
 
 from pydantic import ConfigDict, PrivateAttr
 
@@ -10,9 +10,6 @@ from minirag.errors import WorkspaceStateError
 from minirag.models.base import Model
 from minirag.models.search import Hit, SearchTrace
 from minirag.models.usage import Usage
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 __all__ = ["Answer", "AnswerEvent", "AnswerTrace", "Citation", "DroppedChunk", "EvidenceReader"]
 

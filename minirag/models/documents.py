@@ -33,8 +33,9 @@ class DocumentInput(InputModel):
     title: StrictStr | None = Field(default=None, max_length=2000)
     metadata: dict[str, Any] = {}
 
-    def __init__(self, *, text: str, key: str | None = None, title: str | None = None,
-                 metadata: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self, *, text: str, key: str | None = None, title: str | None = None, metadata: Mapping[str, Any] | None = None
+    ) -> None:
         super().__init__(text=text, key=key, title=title, metadata=check_metadata(metadata))
 
     def __repr__(self) -> str:

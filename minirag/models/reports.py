@@ -7,7 +7,7 @@ from typing import Any, Literal
 from minirag.errors import IngestError
 from minirag.models.base import Model, html_table
 
-__all__ = ["BotStats", "EvaluationReport", "IngestEntry", "IngestProgress", "IngestReport", "REPORT_LIMIT"]
+__all__ = ["REPORT_LIMIT", "BotStats", "EvaluationReport", "IngestEntry", "IngestProgress", "IngestReport"]
 
 REPORT_LIMIT = 1_000
 """How many entries of each status an `IngestReport` lists; its `counts` are always exact."""
@@ -137,8 +137,9 @@ class EvaluationReport(Model):
     def __str__(self) -> str:
         names = list(next(iter(self.metrics.values()), {}))
         head = "mode".ljust(9) + "".join(name.rjust(12) for name in names)
-        lines = [mode.ljust(9) + "".join(f"{values[name]:12.3f}" for name in names)
-                 for mode, values in self.metrics.items()]
+        lines = [
+            mode.ljust(9) + "".join(f"{values[name]:12.3f}" for name in names) for mode, values in self.metrics.items()
+        ]
         return "\n".join([head, *lines])
 
     def _repr_html_(self) -> str:

@@ -10,8 +10,17 @@ from pydantic import Field, field_validator
 from minirag.models.base import InputModel, Model
 from minirag.models.index import EmbeddingSpace
 
-__all__ = ["ApiToken", "BotProfile", "BotRecord", "ProviderRef", "Source", "SourceKind", "SourceStatus", "Tenant",
-           "User"]
+__all__ = [
+    "ApiToken",
+    "BotProfile",
+    "BotRecord",
+    "ProviderRef",
+    "Source",
+    "SourceKind",
+    "SourceStatus",
+    "Tenant",
+    "User",
+]
 
 SourceKind = Literal["file", "folder", "url", "text"]
 SourceStatus = Literal["registered", "ready", "failed"]
@@ -100,6 +109,7 @@ class Source(Model):
 
     Attributes:
         locator: an absolute path with links resolved, a normalised URL, or the name of a text source.
+        text: what a text source registered with `text=` holds until it is read.
         refresh: seconds after which `ingest()` reads it again, or None for each time.
         status: `registered` before the first reading, then `ready` or `failed`.
         error: why the last reading failed.
@@ -112,6 +122,7 @@ class Source(Model):
     name: str
     metadata: dict[str, Any] = {}
     refresh: float | None = None
+    text: str | None = Field(default=None, repr=False)
     status: SourceStatus = "registered"
     error: str | None = None
     created_at: dt.datetime

@@ -1,0 +1,1 @@
+"""Use cases: ingestion, indexing, retrieval, answering, evaluation. Internal; import from `minirag`."""

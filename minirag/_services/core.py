@@ -1,0 +1,87 @@
+"""`Core`: what every use case of a workspace stands on, and the contexts of a tenant and of a bot."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from minirag.errors import BotNotFoundError, ForkedWorkspaceError, WorkspaceClosedError
+from minirag.interfaces import Storage, TenantScope
+from minirag.interfaces.fetcher import Fetcher
+from minirag.interfaces.keyword_index import KeywordIndex
+from minirag.interfaces.storage import Reader
+from minirag.models.tenants import BotProfile, BotRecord, Tenant
+
+if TYPE_CHECKING:
+    from minirag._services.engines import Engines
+    from minirag._services.indexing import Partitions
+    from minirag._services.secrets import Secrets
+
+__all__ = ["BotContext", "Core", "TenantContext"]
+
+
+@dataclass(slots=True)
+class Core:
+    """The parts of one open workspace. Only `workspace` makes it."""
+
+    storage: Storage
+    partitions: Partitions
+    keyword_index: KeywordIndex
+    engines: Engines
+    secrets: Secrets
+    fetcher: Fetcher
+    location: str
+    pid: int = field(default_factory=os.getpid)
+    closed: bool = False
+
+    def check(self) -> None:
+        """Raise if the workspace was closed, or opened by the process that forked this one."""
+        if self.pid != os.getpid():
+            raise ForkedWorkspaceError(
+                f"workspace {self.location!r} was opened in process {self.pid}; after a fork, open it again in this one"
+            )
+        if self.closed:
+            raise WorkspaceClosedError(f"workspace {self.location!r} was closed; open it again to go on")
+
+
+@dataclass(frozen=True, slots=True)
+class TenantContext:
+    """A resolved tenant: the scope, and the core it is good for."""
+
+    core: Core
+    scope: TenantScope
+    tenant: Tenant
+
+
+@dataclass(frozen=True, slots=True)
+class BotContext:
+    """A bot of a resolved tenant. Its record is read anew by each use case, since others may change it."""
+
+    core: Core
+    scope: TenantScope
+    bot_id: str
+    name: str
+
+    def record(self, reader: Reader) -> BotRecord:
+        """Return the bot as it is stored now.
+
+        Raises:
+            BotNotFoundError: if it was deleted.
+        """
+        record = reader.bot_by_id(self.bot_id)
+        if record is None:
+            raise BotNotFoundError(
+                f"bot {self.name!r} does not exist (any more); tenant.bots.list() shows those there are"
+            )
+        return record
+
+    def load(self) -> BotRecord:
+        """Return the bot as it is stored now, in a read transaction of its own."""
+        self.core.check()
+        with self.core.storage.read(self.scope) as reader:
+            return self.record(reader)
+
+    def profile(self) -> BotProfile:
+        """Return the bot's settings as they are stored now."""
+        return self.load().profile

@@ -1,0 +1,353 @@
+"""Ingestion: arguments to documents, documents to committed versions, and what has gone is removed."""
+
+from __future__ import annotations
+
+import os
+import unicodedata
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from minirag._services.core import BotContext
+from minirag._services.planning import check_document_text, spans_from_json
+from minirag._services.reading import Incoming, Skipped, file_key, folder_files, from_input, read_file
+from minirag._services.reporting import ProgressCallback, ReportBuilder
+from minirag._services.sources import Target, register, resolve_target, text_target
+from minirag._services.steps import Effect, Steps
+from minirag._services.writing import DocumentWriter
+from minirag.errors import (
+    FetchError,
+    IngestError,
+    InvalidInputError,
+    MiniRAGError,
+    ParseError,
+    SourceNotFoundError,
+)
+from minirag.interfaces import ParsedDocument, ParserInput
+from minirag.models.checks import clipped
+from minirag.models.documents import DocumentInput
+from minirag.models.reports import IngestReport
+from minirag.models.tenants import Source
+from minirag.types import utc_now
+
+__all__ = ["add", "ingest"]
+
+_END: Final = object()
+_REMOVE_AT_ONCE: Final = 500
+_REMEMBERED_KEYS: Final = 1_000_000
+_ACCEPTED: Final = "a path, an http(s) URL, a DocumentInput, or an iterable of these"
+
+
+class _CallerError(Exception):
+    """The caller's own iterable raised."""
+
+
+@dataclass(slots=True)
+class _Run:
+    """One ingestion under way."""
+
+    bot: BotContext
+    report: ReportBuilder
+    writer: DocumentWriter
+    texts: Target
+    seen: set[int]
+    text_source: Source | None = None
+
+
+def add(
+    bot: BotContext, inputs: tuple[object, ...], *, source: str | Source | None, progress: ProgressCallback | None
+) -> Steps[IngestReport]:
+    """Register what the arguments name and read it; see `Bot.add`."""
+    if not inputs:
+        raise InvalidInputError(f"add() was given nothing; give {_ACCEPTED}")
+    texts = _text_source_target(bot, source)
+    prepared = [_check_argument(value) for value in inputs]
+    run = _start(bot, texts, progress)
+    run.report.total = _total(prepared)
+    try:
+        for value in prepared:
+            yield from _take(run, value)
+    except _CallerError as problem:
+        report = yield from _finish(run)
+        cause = problem.__cause__
+        raise IngestError(
+            f"the given iterable raised {type(cause).__name__}; what came before it was taken in: {report}",
+            report=report,
+        ) from cause
+    return (yield from _finish(run))
+
+
+def ingest(bot: BotContext, sources: list[Source] | None, *, progress: ProgressCallback | None) -> Steps[IngestReport]:
+    """Read registered sources again, those given or all that are due, and cut anew what is stale."""
+    run = _start(bot, text_target(), progress)
+    if sources is None:
+        with bot.core.storage.read(bot.scope) as reader:
+            due = [source for source in reader.sources(bot.bot_id) if _is_due(source)]
+            everything = reader.sources(bot.bot_id)
+    else:
+        due = everything = sources
+    for source in due:
+        yield from _read_source(run, source)
+    yield from run.writer.flush()
+    for source in everything:
+        yield from _cut_anew(run, source)
+    return (yield from _finish(run))
+
+
+def _finish(run: _Run) -> Steps[IngestReport]:
+    """Commit what is in hand, keep failures on their sources, and return the report."""
+    yield from run.writer.flush()
+    with run.bot.core.storage.read(run.bot.scope) as reader:
+        failed = {name: reader.source(run.bot.bot_id, name) for name in run.report.failures}
+    for source_id, reason in run.report.failures.items():
+        source = failed[source_id]
+        if source is not None and source.status != "failed":
+            _mark(run, source, reason)
+    return run.report.finish()
+
+
+def _start(bot: BotContext, texts: Target, progress: ProgressCallback | None) -> _Run:
+    record = bot.load()
+    report = ReportBuilder(progress)
+    embedder = bot.core.engines.embedder(bot, record)
+    return _Run(bot, report, DocumentWriter(bot, record, embedder, report), texts, set())
+
+
+def _is_due(source: Source) -> bool:
+    if source.refresh is None or source.ingested_at is None:
+        return True
+    return (utc_now() - source.ingested_at).total_seconds() >= source.refresh
+
+
+def _text_source_target(bot: BotContext, source: str | Source | None) -> Target:
+    """Return where documents given as text go: `inline`, or the text source that is named."""
+    if source is None:
+        return text_target()
+    if isinstance(source, Source):
+        if source.kind != "text" or source.bot_id != bot.bot_id:
+            raise InvalidInputError(
+                f"source={source.name!r} is a {source.kind} source; documents given as text go to a text source"
+            )
+        return Target("text", source.locator, source.name)
+    return text_target(source)
+
+
+def _check_argument(value: object) -> object:
+    """Return an argument resolved as far as that reads nothing; raise for what cannot be meant."""
+    if isinstance(value, DocumentInput):
+        check_document_text(value.text)
+        return value
+    if isinstance(value, str | os.PathLike):
+        return resolve_target(value)
+    if isinstance(value, list | tuple):
+        return iter([_check_item(item) for item in value])
+    if isinstance(value, AsyncIterable):
+        return aiter(value)
+    if isinstance(value, Iterable) and not isinstance(value, bytes | bytearray | dict):
+        return iter(value)
+    raise InvalidInputError(f"add() cannot take {clipped(value)} ({type(value).__name__}); give {_ACCEPTED}")
+
+
+def _check_item(item: object) -> object:
+    if isinstance(item, DocumentInput):
+        return item
+    if isinstance(item, str | os.PathLike):
+        return resolve_target(item)
+    raise InvalidInputError(
+        f"an iterable holds {clipped(item)} ({type(item).__name__}); it may hold paths, URLs and DocumentInput"
+    )
+
+
+def _total(prepared: list[object]) -> int | None:
+    """Return how many documents there will be, where that is known without reading anything."""
+    total = 0
+    for value in prepared:
+        if isinstance(value, DocumentInput) or (isinstance(value, Target) and value.kind != "folder"):
+            total += 1
+        else:
+            length = getattr(value, "__length_hint__", None)
+            if length is None:
+                return None
+            total += length()
+    return total
+
+
+def _take(run: _Run, value: object) -> Steps[None]:
+    if isinstance(value, DocumentInput):
+        yield from _take_text(run, value)
+    elif isinstance(value, Target):
+        yield from _read_source(run, register(run.bot, value))
+    elif isinstance(value, AsyncIterator):
+        while (item := (yield _pull(value))) is not _END:
+            yield from _take_item(run, item)
+    else:
+        assert isinstance(value, Iterator)
+        for item in _guarded(value):
+            yield from _take_item(run, item)
+
+
+def _take_item(run: _Run, item: object) -> Steps[None]:
+    """Take one item of an iterable: a fault of one becomes a failed entry and does not stop the others."""
+    try:
+        item = item if isinstance(item, Target) else _check_item(item)
+    except (InvalidInputError, SourceNotFoundError) as problem:
+        key = item if isinstance(item, str) else clipped(item)
+        run.report.note("", key[:500], "failed", reason=str(problem))
+        return
+    yield from _take(run, item)
+
+
+def _guarded(iterator: Iterator[Any]) -> Iterator[Any]:
+    while True:
+        try:
+            item = next(iterator, _END)
+        except Exception as problem:
+            raise _CallerError from problem
+        if item is _END:
+            return
+        yield item
+
+
+def _pull(iterator: AsyncIterator[Any]) -> Effect:
+    async def pull() -> Any:
+        try:
+            return await anext(iterator)
+        except StopAsyncIteration:
+            return _END
+        except Exception as problem:
+            raise _CallerError from problem
+
+    def refuse() -> Any:
+        raise InvalidInputError("an asynchronous iterable was given; use AsyncWorkspace, or make it a plain iterable")
+
+    return Effect(refuse, pull)
+
+
+def _take_text(run: _Run, document: DocumentInput) -> Steps[None]:
+    if run.text_source is None:
+        run.text_source = register(run.bot, run.texts)
+        _mark(run, run.text_source, None)
+    yield from _take_incoming(run, from_input(run.text_source, document))
+
+
+def _take_incoming(run: _Run, incoming: Incoming) -> Steps[None]:
+    name = hash((incoming.source.id, incoming.key))
+    if name in run.seen:
+        run.report.warn(f"key {incoming.key!r} came twice in one call; the later one counts")
+    elif len(run.seen) < _REMEMBERED_KEYS:
+        run.seen.add(name)
+    run.report.read()
+    yield from run.writer.take(incoming)
+
+
+def _read_source(run: _Run, source: Source) -> Steps[None]:
+    """Read one source; its failure is kept on it and entered in the report, and stops no other."""
+    try:
+        if source.kind == "folder":
+            yield from _read_folder(run, source)
+        elif source.kind == "file":
+            yield from _read_one_file(run, source, file_key(Path(source.locator)), Path(source.locator))
+        elif source.kind == "url":
+            yield from _read_url(run, source)
+        elif source.text is not None:
+            yield from _take_incoming(run, from_input(source, DocumentInput(text=source.text, title=source.name)))
+    except (ParseError, FetchError, SourceNotFoundError) as problem:
+        key = source.locator if source.kind == "url" else Path(source.locator).name
+        run.report.note(source.id, unicodedata.normalize("NFC", key), "failed", reason=str(problem))
+        _mark(run, source, str(problem))
+    except MiniRAGError as problem:
+        _mark(run, source, str(problem))
+        raise
+    else:
+        _mark(run, source, None)
+
+
+def _mark(run: _Run, source: Source, error: str | None) -> None:
+    """Write how the reading of a source ended."""
+    now = utc_now()
+    with run.bot.core.storage.write(run.bot.scope) as writer:
+        current = writer.source(run.bot.bot_id, source.id)
+        if current is not None:
+            # One bad file does not make a folder, nor one bad text its source, a failure; the error is kept all the same.
+            failed = error is not None and (source.kind in ("file", "url") or current.ingested_at is None)
+            changes: dict[str, object] = {"status": "failed" if failed else "ready", "error": error, "updated_at": now}
+            if error is None:
+                changes["ingested_at"] = now
+            writer.put_source(current.model_copy(update=changes))
+
+
+def _read_one_file(run: _Run, source: Source, key: str, path: Path) -> Steps[None]:
+    yield from _take_incoming(run, Incoming(source, key, raw=read_file(path)))
+
+
+def _read_folder(run: _Run, source: Source) -> Steps[None]:
+    present: set[str] = set()
+    readable = 0
+    for found in folder_files(Path(source.locator)):
+        if isinstance(found, Skipped):
+            run.report.note(source.id, found.key, "skipped", reason=found.reason)
+            continue
+        key, path = found
+        present.add(key)
+        readable += 1
+        try:
+            yield from _read_one_file(run, source, key, path)
+        except ParseError as problem:
+            run.report.note(source.id, key, "failed", reason=str(problem))
+    if not readable:
+        raise SourceNotFoundError(f"folder {source.locator!r} holds no readable file; nothing was removed")
+    yield from run.writer.flush()
+    _remove_gone(run, source, present)
+
+
+def _remove_gone(run: _Run, source: Source, present: set[str]) -> None:
+    """Remove the documents of files that are no longer in the folder."""
+    storage, scope = run.bot.core.storage, run.bot.scope
+    after: str | None = None
+    gone = []
+    while True:
+        with storage.read(scope) as reader:
+            states = reader.states(source.id, after=after)
+        if not states:
+            break
+        after = states[-1].key
+        gone += [state for state in states if state.key not in present]
+    for begin in range(0, len(gone), _REMOVE_AT_ONCE):
+        batch = gone[begin : begin + _REMOVE_AT_ONCE]
+        with storage.write(scope) as writer:
+            writer.remove_documents(run.bot.bot_id, [state.id for state in batch])
+        for state in batch:
+            run.report.note(source.id, state.key, "removed")
+        run.report.committed(tuple(state.key for state in batch))
+
+
+def _read_url(run: _Run, source: Source) -> Steps[None]:
+    fetcher = run.bot.core.fetcher
+    fetched = yield Effect(lambda: fetcher.fetch(source.locator), lambda: fetcher.afetch(source.locator))
+    name = PurePosixPath(urlsplit(fetched.url).path).name or "index"
+    raw = ParserInput(data=fetched.data, name=name, media_type=fetched.media_type, charset=fetched.charset)
+    yield from _take_incoming(run, Incoming(source, source.locator, raw=raw))
+
+
+def _cut_anew(run: _Run, source: Source) -> Steps[None]:
+    """Chunk stale documents anew from the stored text; reading their source again is not needed for it."""
+    after: str | None = None
+    while True:
+        with run.bot.core.storage.read(run.bot.scope) as reader:
+            states = reader.states(source.id, after=after, stale=True, limit=100)
+            stored = [(state, reader.version(state.version_id), reader.text(state.version_id)) for state in states]
+        if not states:
+            return
+        after = states[-1].key
+        for state, version, text in stored:
+            if version is None or text is None:
+                continue
+            parsed = ParsedDocument(
+                text=text, media_type=version.media_type, title=state.title, spans=spans_from_json(version.spans)
+            )
+            own = {name: value for name, value in state.metadata.items() if source.metadata.get(name, _END) != value}
+            yield from _take_incoming(
+                run, Incoming(source, state.key, state.title, own, parsed, raw_hash=state.raw_hash)
+            )

@@ -1,0 +1,137 @@
+"""Bots' settings: from keywords to a checked profile, and what a change of them entails."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from minirag._services.core import BotContext, TenantContext
+from minirag._services.secrets import check_credentials
+from minirag.errors import BotNotFoundError, ConflictError, EmbeddingSpaceMismatchError, InvalidInputError
+from minirag.models.checks import check_text, clipped
+from minirag.models.tenants import BotProfile, BotRecord, ProviderRef
+from minirag.types import new_id, utc_now
+
+__all__ = ["FIELDS", "Defaults", "change_bot", "create_bot", "find_bot"]
+
+_PROVIDERS: Final = ("llm", "embedder", "chunker", "reranker")
+_CUT_BY: Final = ("chunker", "language", "embed_context")
+FIELDS: Final = tuple(sorted({*BotProfile.model_fields, "credentials"} - {"credential_fields"}))
+"""The keywords that `tenant.bot(..., create=True)` and `bot.update` take."""
+
+
+@dataclass(frozen=True, slots=True)
+class Defaults:
+    """What a new bot gets where its maker says nothing."""
+
+    llm: ProviderRef
+    embedder: ProviderRef
+    chunker: ProviderRef
+    reranker: ProviderRef | None = None
+
+
+def find_bot(tenant: TenantContext, name: object) -> BotRecord:
+    """Return the tenant's bot of this name.
+
+    Raises:
+        BotNotFoundError: if there is none.
+    """
+    text = check_text("a bot's name", name, maximum=200)
+    tenant.core.check()
+    with tenant.core.storage.read(tenant.scope) as reader:
+        record = reader.bot(text)
+    if record is None:
+        raise BotNotFoundError(
+            f"tenant {tenant.tenant.slug!r} has no bot {text!r}; make it with tenant.bot({text!r}, create=True)"
+        )
+    return record
+
+
+def create_bot(tenant: TenantContext, name: object, settings: Mapping[str, Any], defaults: Defaults) -> BotRecord:
+    """Return the bot of this name, made if there is none; settings that differ from an existing one's update it."""
+    text = check_text("a bot's name", name, maximum=200)
+    fields, credentials = _parse(tenant, settings)
+    tenant.core.check()
+    with tenant.core.storage.read(tenant.scope) as reader:
+        existing = reader.bot(text)
+    if existing is not None:
+        return change_bot(BotContext(tenant.core, tenant.scope, existing.id, text), settings)
+    base = {
+        "llm": defaults.llm,
+        "embedder": defaults.embedder,
+        "chunker": defaults.chunker,
+        "reranker": defaults.reranker,
+    }
+    profile = BotProfile(**{**base, **fields, "name": text, "credential_fields": tuple(sorted(credentials or {}))})
+    space = tenant.core.engines.embedder_of(profile.embedder, credentials or {}).space
+    now = utc_now()
+    record = BotRecord(id=new_id(), profile=profile, space=space, created_at=now, updated_at=now)
+    context = BotContext(tenant.core, tenant.scope, record.id, text)
+    tenant.core.engines.check(profile, credentials or {})
+    with tenant.core.storage.write(tenant.scope) as writer:
+        if writer.bot(text) is None:
+            writer.put_bot(record)
+            tenant.core.secrets.put(writer, tenant.scope, record.id, credentials or {})
+            return record
+    # Another thread or process made it between the look and the write.
+    return change_bot(context, settings, name=text)
+
+
+def change_bot(bot: BotContext, settings: Mapping[str, Any], *, name: str | None = None) -> BotRecord:
+    """Return the bot after a change of its settings; equal ones change nothing.
+
+    Raises:
+        EmbeddingSpaceMismatchError: if another embedder is named, whose vectors cannot be compared with those stored.
+    """
+    tenant = TenantContext(bot.core, bot.scope, None)  # type: ignore[arg-type]  # parsing needs no tenant record
+    fields, credentials = _parse(tenant, settings)
+    core = bot.core
+    core.check()
+    with core.storage.read(bot.scope) as reader:
+        record = reader.bot(name) if name is not None else reader.bot_by_id(bot.bot_id)
+    if record is None:
+        raise BotNotFoundError(f"bot {bot.name!r} does not exist (any more); tenant.bots.list() shows those there are")
+    held = core.secrets.open(bot.scope, record.id) if credentials and record.profile.credential_fields else {}
+    credentials = {field: value for field, value in (credentials or {}).items() if held.get(field) != value}
+    known = tuple(sorted({*record.profile.credential_fields, *credentials}))
+    profile = BotProfile(**{**dict(record.profile), **fields, "credential_fields": known})
+    if profile == record.profile and not credentials:
+        return record
+    if profile.embedder != record.profile.embedder:
+        space = core.engines.embedder_of(profile.embedder, {**held, **credentials}).space
+        if space != record.space:
+            raise EmbeddingSpaceMismatchError(
+                f"bot {record.profile.name!r} holds vectors of {record.space}; those of {space} cannot be compared with "
+                "them. A bot keeps its embedder; move it to another with bot.reembed(...)"
+            )
+    core.engines.check(profile, {**held, **credentials})
+    changed = record.model_copy(update={"profile": profile, "updated_at": utc_now()})
+    with core.storage.write(bot.scope) as writer:
+        if writer.bot_by_id(record.id) is None:
+            raise BotNotFoundError(f"bot {bot.name!r} was deleted meanwhile")
+        other = writer.bot(profile.name)
+        if other is not None and other.id != record.id:
+            raise ConflictError(f"the tenant has another bot {profile.name!r}; choose another name")
+        writer.put_bot(changed)
+        core.secrets.put(writer, bot.scope, record.id, credentials)
+        if any(getattr(profile, field) != getattr(record.profile, field) for field in _CUT_BY):
+            writer.mark_stale(record.id)
+    return changed
+
+
+def _parse(tenant: TenantContext, settings: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str] | None]:
+    """Return the profile's fields among keywords, with providers as references, and the credentials, if any."""
+    unknown = sorted(set(settings) - set(FIELDS))
+    if unknown:
+        raise InvalidInputError(f"a bot has no setting {unknown[0]!r}; it has {', '.join(FIELDS)}")
+    fields = dict(settings)
+    credentials = fields.pop("credentials", None)
+    for kind in _PROVIDERS:
+        if fields.get(kind) is not None:
+            fields[kind] = tenant.core.engines.refer(kind, fields[kind])
+        elif kind in fields and kind != "reranker":
+            del fields[kind]
+    if "filterable" in fields and isinstance(fields["filterable"], str):
+        raise InvalidInputError(f"filterable={clipped(fields['filterable'])} must be a list of field names")
+    return fields, None if credentials is None else check_credentials(credentials)

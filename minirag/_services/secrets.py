@@ -1,0 +1,65 @@
+"""Credentials of bots: sealed under the tenant's key before they are stored, opened only for the engine that needs them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from minirag.errors import InvalidInputError
+from minirag.interfaces import Storage, TenantScope
+from minirag.interfaces.storage import Writer
+from minirag.models.checks import check_text, clipped
+from minirag.security.envelope import Vault
+
+__all__ = ["Secrets", "check_credentials"]
+
+
+def check_credentials(credentials: object) -> dict[str, str]:
+    """Return credentials as a dict of str, or raise `InvalidInputError`, which names fields and never values."""
+    if not isinstance(credentials, Mapping):
+        raise InvalidInputError(f"credentials must be a mapping of names to str, not {type(credentials).__name__}")
+    checked = {}
+    for name, value in credentials.items():
+        check_text("a credential's name", name, maximum=100)
+        if not isinstance(value, str) or not value:
+            raise InvalidInputError(f"credential {clipped(name)} must be a non-empty str, not {type(value).__name__}")
+        checked[name] = value
+    return checked
+
+
+class Secrets:
+    """Seals and opens the credentials of a workspace's bots."""
+
+    def __init__(self, storage: Storage, vault: Vault) -> None:
+        self._storage = storage
+        self._vault = vault
+
+    def put(self, writer: Writer, scope: TenantScope, bot_id: str, credentials: Mapping[str, str]) -> None:
+        """Seal credentials inside a write transaction; the tenant gets its data key when it first needs one."""
+        if not credentials:
+            return
+        keys = writer.tenant_keys()
+        if not keys:
+            key = self._vault.new_tenant_key(tenant_id=scope.tenant_id)
+            writer.put_tenant_key(key)
+            keys = [key]
+        sealed = {
+            field: self._vault.seal(keys[0], tenant_id=scope.tenant_id, bot_id=bot_id, field=field, value=value)
+            for field, value in credentials.items()
+        }
+        writer.put_secrets(bot_id, sealed)
+
+    def open(self, scope: TenantScope, bot_id: str) -> dict[str, str]:
+        """Return the bot's credentials.
+
+        Raises:
+            SecretKeyMissingError: if there are some but no master key.
+            SecretError: if one cannot be opened, or belongs to another tenant, bot or field.
+        """
+        with self._storage.read(scope) as reader:
+            records, keys = reader.secrets(bot_id), reader.tenant_keys()
+        return {
+            record.field: self._vault.open(
+                keys, record.ciphertext, tenant_id=scope.tenant_id, bot_id=bot_id, field=record.field
+            )
+            for record in records
+        }

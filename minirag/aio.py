@@ -1,0 +1,474 @@
+"""`AsyncWorkspace` and what it gives: the same names as the synchronous face, awaited.
+
+Database and index work runs in a small thread pool of the workspace's own; models and fetches are awaited natively.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator, Mapping, Sequence
+from itertools import islice
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from minirag._services.aio_driver import Runner
+from minirag._services.answering import EventSteps, answer, answer_events
+from minirag._services.core import BotContext
+from minirag._services.evaluation import evaluate
+from minirag._services.ingestion import add, ingest
+from minirag._services.multi_search import search_many
+from minirag._services.progress import choose_progress
+from minirag._services.reporting import ProgressCallback
+from minirag._services.retrieval import check_request, search
+from minirag.aio_answers import AsyncAnswer, AsyncAnswerEvent, AsyncCitation, AsyncMessage, Binder
+from minirag.bot import Bot
+from minirag.chat import Chat
+from minirag.config import WorkspaceConfig
+from minirag.documents import Documents
+from minirag.models.answers import Citation
+from minirag.models.chats import ChatRecord
+from minirag.models.documents import Document, DocumentVersion
+from minirag.models.reports import BotStats, EvaluationReport, IngestReport
+from minirag.models.search import SearchResults
+from minirag.models.tenants import BotProfile, Source, Tenant
+from minirag.models.usage import UsageEvent, UsageTotal
+from minirag.session import TenantSession
+from minirag.sources import Sources
+from minirag.types import SearchMode
+from minirag.workspace import Workspace
+
+__all__ = [
+    "AsyncAnswer",
+    "AsyncAnswerEvent",
+    "AsyncBot",
+    "AsyncChat",
+    "AsyncCitation",
+    "AsyncMessage",
+    "AsyncTenantSession",
+    "AsyncWorkspace",
+]
+
+T = TypeVar("T")
+_BATCH = 100
+
+
+async def _each(runner: Runner, make: Callable[[], Iterator[T]]) -> AsyncIterator[T]:
+    """Yield what a blocking iterator yields, taken in batches off the event loop."""
+    iterator = await runner.call(make)
+    while batch := await runner.call(lambda: list(islice(iterator, _BATCH))):
+        for item in batch:
+            yield item
+
+
+class AsyncSources:
+    """The sources of a bot; see `Sources`."""
+
+    def __init__(self, sources: Sources, runner: Runner) -> None:
+        self._sources = sources
+        self._runner = runner
+
+    async def add(
+        self,
+        location: str | os.PathLike[str] | None = None,
+        *,
+        text: str | None = None,
+        name: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        refresh: float | dt.timedelta | None = None,
+    ) -> Source:
+        """Register a source and return it; see `Sources.add`."""
+        return await self._runner.call(
+            self._sources.add, location, text=text, name=name, metadata=metadata, refresh=refresh
+        )
+
+    async def ingest(self, source: str | Source, *, progress: ProgressCallback | bool | None = None) -> IngestReport:
+        """Read one source now and return what happened; see `Sources.ingest`."""
+        return await self._runner.run(await self._runner.call(self._sources.ingest_steps, source, progress))
+
+    async def get(self, source: str | Source) -> Source:
+        """Return the source of this id, name, path or URL; see `Sources.get`."""
+        return await self._runner.call(self._sources.get, source)
+
+    async def list(self) -> Sequence[Source]:
+        """Return all sources, oldest first."""
+        return await self._runner.call(self._sources.list)
+
+    async def update(self, source: str | Source, **changes: Any) -> Source:
+        """Return the source with a new name, metadata or refresh; see `Sources.update`."""
+        return await self._runner.call(self._sources.update, source, **changes)
+
+    async def remove(self, source: str | Source) -> int:
+        """Remove a source with its documents, and return how many there were; see `Sources.remove`."""
+        return await self._runner.call(self._sources.remove, source)
+
+
+class AsyncDocuments:
+    """The documents of a bot; see `Documents`."""
+
+    def __init__(self, documents: Documents, runner: Runner) -> None:
+        self._documents = documents
+        self._runner = runner
+
+    async def get(self, key: str, *, source: str | Source | None = None) -> Document:
+        """Return the document of this key; see `Documents.get`."""
+        return await self._runner.call(self._documents.get, key, source=source)
+
+    def list(
+        self, *, source: str | Source | None = None, where: Mapping[str, Any] | None = None
+    ) -> AsyncIterator[Document]:
+        """Yield documents, oldest first; see `Documents.list`."""
+        return _each(self._runner, lambda: self._documents.list(source=source, where=where))
+
+    async def count(self, *, source: str | Source | None = None, where: Mapping[str, Any] | None = None) -> int:
+        """Return how many documents there are; see `Documents.count`."""
+        return await self._runner.call(self._documents.count, source=source, where=where)
+
+    async def text(self, key: str, *, version_id: str | None = None, source: str | Source | None = None) -> str:
+        """Return a document's canonical text; see `Documents.text`."""
+        return await self._runner.call(self._documents.text, key, version_id=version_id, source=source)
+
+    async def versions(self, key: str, *, source: str | Source | None = None) -> Sequence[DocumentVersion]:
+        """Return the document's versions, newest first; see `Documents.versions`."""
+        return await self._runner.call(self._documents.versions, key, source=source)
+
+    async def remove(self, *keys: str, source: str | Source | None = None) -> int:
+        """End the search of documents and return how many there were; see `Documents.remove`."""
+        return await self._runner.call(self._documents.remove, *keys, source=source)
+
+
+class AsyncChat:
+    """A conversation with a bot; see `Chat`."""
+
+    def __init__(self, chat: Chat, runner: Runner) -> None:
+        self._chat = chat
+        self._runner = runner
+        self._binder = Binder(runner)
+
+    @property
+    def id(self) -> str:
+        """The chat's id, for `bot.chat(chat_id)`."""
+        return self._chat.id
+
+    async def messages(self) -> Sequence[AsyncMessage]:
+        """Return every message so far, in order. Here it is a method, since it reads from the workspace."""
+        found = await self._runner.call(lambda: self._chat.messages)
+        return [self._binder.message(message) for message in found]
+
+    async def send(self, question: str) -> AsyncAnswer:
+        """Return the answer to the next question; see `Chat.send`."""
+        return self._binder.answer(await self._runner.run(answer(self._chat.context, question, chat_id=self.id)))
+
+    def stream(self, question: str) -> AsyncGenerator[AsyncAnswerEvent, None]:
+        """Yield the answer to the next question as events; see `Chat.stream`."""
+        return _events(self._runner, self._binder, answer_events(self._chat.context, question, chat_id=self.id))
+
+    async def delete(self) -> None:
+        """Delete the chat and its messages."""
+        await self._runner.call(self._chat.delete)
+
+    def __repr__(self) -> str:
+        return f"<AsyncChat {self.id}>"
+
+
+class AsyncChats:
+    """The conversations of a bot; see `Chats`."""
+
+    def __init__(self, bot: Bot, runner: Runner) -> None:
+        self._chats = bot.chats
+        self._runner = runner
+
+    async def get(self, chat_id: str) -> AsyncChat:
+        """Return the chat of this id; see `Chats.get`."""
+        return AsyncChat(await self._runner.call(self._chats.get, chat_id), self._runner)
+
+    def list(self) -> AsyncIterator[ChatRecord]:
+        """Yield chats, newest first."""
+        return _each(self._runner, self._chats.list)
+
+    async def delete(self, chat_id: str) -> None:
+        """Delete a chat and its messages."""
+        await self._runner.call(self._chats.delete, chat_id)
+
+
+class AsyncBot:
+    """A knowledge base, awaited; see `Bot`. `profile`, `sources`, `documents` and `chats` are plain attributes."""
+
+    def __init__(self, bot: Bot, runner: Runner) -> None:
+        self._bot = bot
+        self._runner = runner
+        self._binder = Binder(runner)
+        self.sources = AsyncSources(bot.sources, runner)
+        self.documents = AsyncDocuments(bot.documents, runner)
+        self.chats = AsyncChats(bot, runner)
+
+    @property
+    def id(self) -> str:
+        """The bot's id in its tenant."""
+        return self._bot.id
+
+    @property
+    def name(self) -> str:
+        """The bot's name in its tenant."""
+        return self._bot.name
+
+    @property
+    def profile(self) -> BotProfile:
+        """The bot's settings as this object last saw them; no I/O."""
+        return self._bot.profile
+
+    @property
+    def _context(self) -> BotContext:
+        return self._bot.context
+
+    async def update(self, **profile: Any) -> BotProfile:
+        """Change settings and return the profile; see `Bot.update`."""
+        return await self._runner.call(self._bot.update, **profile)
+
+    async def add(
+        self, *inputs: Any, source: str | Source | None = None, progress: ProgressCallback | bool | None = None
+    ) -> IngestReport:
+        """Register and read what is given, asynchronous iterables too; see `Bot.add`.
+
+        Cancelling stops after the batch in hand; what was committed stays.
+        """
+        return await self._runner.run(add(self._context, inputs, source=source, progress=choose_progress(progress)))
+
+    async def ingest(self, *, progress: ProgressCallback | bool | None = None) -> IngestReport:
+        """Read every source again that is due; see `Bot.ingest`."""
+        return await self._runner.run(ingest(self._context, None, progress=choose_progress(progress)))
+
+    async def search(
+        self,
+        query: str,
+        *,
+        k: int = 10,
+        where: Mapping[str, Any] | None = None,
+        mode: SearchMode = "hybrid",
+        exact: bool = False,
+    ) -> SearchResults:
+        """Return the best hits, best first; see `Bot.search`."""
+        request = check_request(query, k=k, where=where, mode=mode, exact=exact)
+        return await self._runner.run(search(self._context, request))
+
+    async def search_many(
+        self,
+        queries: Sequence[str],
+        *,
+        k: int = 10,
+        where: Mapping[str, Any] | None = None,
+        mode: SearchMode = "hybrid",
+        exact: bool = False,
+    ) -> list[SearchResults]:
+        """Return one result a query; see `Bot.search_many`."""
+        return await self._runner.run(search_many(self._context, queries, k=k, where=where, mode=mode, exact=exact))
+
+    async def ask(self, question: str, *, k: int = 8, where: Mapping[str, Any] | None = None) -> AsyncAnswer:
+        """Return an answer whose every statement is cited, or an abstention; see `Bot.ask`."""
+        return self._binder.answer(await self._runner.run(answer(self._context, question, k=k, where=where)))
+
+    def stream(
+        self, question: str, *, k: int = 8, where: Mapping[str, Any] | None = None
+    ) -> AsyncGenerator[AsyncAnswerEvent, None]:
+        """Yield an answer as events; see `Bot.stream`."""
+        return _events(self._runner, self._binder, answer_events(self._context, question, k=k, where=where))
+
+    async def chat(self, chat_id: str | None = None) -> AsyncChat:
+        """Return a new conversation, or the one of this id; see `Bot.chat`."""
+        return AsyncChat(await self._runner.call(self._bot.chat, chat_id), self._runner)
+
+    async def open(self, citation: Citation, before: int = 0, after: int = 0) -> str:
+        """Return a citation's quote with code points around it; see `Bot.open`."""
+        return await self._runner.call(self._bot.open, citation, before, after)
+
+    async def stats(self) -> BotStats:
+        """Return how large the bot is."""
+        return await self._runner.call(self._bot.stats)
+
+    async def evaluate(self, queries: Mapping[str, str], qrels: Mapping[str, Mapping[str, int]]) -> EvaluationReport:
+        """Return nDCG@10, recall@100 and MRR@10 of each search mode; see `Bot.evaluate`."""
+        return await self._runner.run(evaluate(self._context, queries, qrels))
+
+    async def delete(self) -> None:
+        """Delete the bot with everything that belongs to it."""
+        await self._runner.call(self._bot.delete)
+
+    def __repr__(self) -> str:
+        return f"<AsyncBot {self.name!r}>"
+
+
+class AsyncBots:
+    """The bots of a tenant; see `Bots`."""
+
+    def __init__(self, session: TenantSession, runner: Runner) -> None:
+        self._bots = session.bots
+        self._runner = runner
+
+    async def create(self, name: str, **profile: Any) -> AsyncBot:
+        """Return the bot of this name, made if there is none; see `Bots.create`."""
+        return AsyncBot(await self._runner.call(self._bots.create, name, **profile), self._runner)
+
+    async def get(self, name: str) -> AsyncBot:
+        """Return the bot of this name; see `Bots.get`."""
+        return AsyncBot(await self._runner.call(self._bots.get, name), self._runner)
+
+    async def list(self) -> Sequence[BotProfile]:
+        """Return the settings of every bot, sorted by name."""
+        return await self._runner.call(self._bots.list)
+
+    async def update(self, name: str, **profile: Any) -> BotProfile:
+        """Change a bot's settings and return its profile; see `Bots.update`."""
+        return await self._runner.call(self._bots.update, name, **profile)
+
+    async def delete(self, name: str) -> None:
+        """Delete a bot with everything that belongs to it."""
+        await self._runner.call(self._bots.delete, name)
+
+
+class AsyncUsageLedger:
+    """A tenant's provider calls; see `UsageLedger`."""
+
+    def __init__(self, session: TenantSession, runner: Runner) -> None:
+        self._usage = session.usage
+        self._runner = runner
+
+    async def total(self, *, bot: AsyncBot | None = None) -> UsageTotal:
+        """Return the calls summed up by kind and model."""
+        return await self._runner.call(self._usage.total, bot=_plain(bot))
+
+    def events(self, *, bot: AsyncBot | None = None) -> AsyncIterator[UsageEvent]:
+        """Yield single calls, newest first."""
+        return _each(self._runner, lambda: self._usage.events(bot=_plain(bot)))
+
+
+class AsyncTenantSession:
+    """One tenant's side of a workspace, awaited; see `TenantSession`. `tenant`, `bots`, `usage` are plain attributes."""
+
+    def __init__(self, session: TenantSession, runner: Runner) -> None:
+        self._session = session
+        self._runner = runner
+        self.tenant: Tenant = session.tenant
+        self.bots = AsyncBots(session, runner)
+        self.usage = AsyncUsageLedger(session, runner)
+
+    async def bot(self, name: str, create: bool = False, **profile: Any) -> AsyncBot:  # noqa: FBT001, FBT002 - the public contract
+        """Return the bot of this name; see `TenantSession.bot`."""
+        return AsyncBot(await self._runner.call(self._session.bot, name, create, **profile), self._runner)
+
+    async def search(
+        self,
+        query: str,
+        *,
+        k: int = 10,
+        where: Mapping[str, Any] | None = None,
+        mode: SearchMode = "hybrid",
+        exact: bool = False,
+    ) -> SearchResults:
+        """Return the best hits of all the tenant's bots; see `TenantSession.search`."""
+        steps = await self._runner.call(self._session.search_steps, query, k=k, where=where, mode=mode, exact=exact)
+        return await self._runner.run(steps)
+
+    def __repr__(self) -> str:
+        return f"<AsyncTenantSession {self.tenant.slug!r}>"
+
+
+class AsyncTenants:
+    """The tenants of a workspace; see `Tenants`."""
+
+    def __init__(self, workspace: AsyncWorkspace) -> None:
+        self._workspace = workspace
+
+    async def create(self, slug: str, name: str | None = None) -> Tenant:
+        """Add a tenant and return it; see `Tenants.create`."""
+        return await self._workspace._call(lambda ws: ws.tenants.create(slug, name))
+
+    async def get(self, slug: str) -> Tenant:
+        """Return the tenant of this slug; see `Tenants.get`."""
+        return await self._workspace._call(lambda ws: ws.tenants.get(slug))
+
+    async def list(self) -> Sequence[Tenant]:
+        """Return every tenant, sorted by slug."""
+        return await self._workspace._call(lambda ws: ws.tenants.list())
+
+    async def update(self, slug: str, **changes: Any) -> Tenant:
+        """Change a tenant's name or slug and return it; see `Tenants.update`."""
+        return await self._workspace._call(lambda ws: ws.tenants.update(slug, **changes))
+
+    async def delete(self, slug: str) -> None:
+        """Delete a tenant with everything that belongs to it."""
+        await self._workspace._call(lambda ws: ws.tenants.delete(slug))
+
+
+class AsyncWorkspace:
+    """A workspace on an event loop; see `Workspace`. `open` is a plain call: await its result, or use `async with`."""
+
+    def __init__(self, make: Callable[[], Workspace]) -> None:
+        self._make = make
+        self._workspace: Workspace | None = None
+        self._runner = Runner()
+        self.tenants = AsyncTenants(self)
+
+    @classmethod
+    def open(cls, location: str | os.PathLike[str], **options: Any) -> AsyncWorkspace:
+        """Return a workspace that opens when it is awaited or entered; the options are those of `Workspace.open`."""
+        return cls(lambda: Workspace.open(location, **options))
+
+    @classmethod
+    def from_config(cls, settings: Mapping[str, Any] | str | os.PathLike[str] | WorkspaceConfig) -> AsyncWorkspace:
+        """Return the workspace that a mapping or a TOML file describes; see `Workspace.from_config`."""
+        return cls(lambda: Workspace.from_config(settings))
+
+    @classmethod
+    def from_env(cls) -> AsyncWorkspace:
+        """Return the workspace that environment variables describe; see `Workspace.from_env`."""
+        return cls(Workspace.from_env)
+
+    async def tenant(self, slug: str, create: bool = False) -> AsyncTenantSession:  # noqa: FBT001, FBT002 - the public contract
+        """Return a session of one tenant; see `Workspace.tenant`."""
+        return AsyncTenantSession(await self._call(lambda ws: ws.tenant(slug, create)), self._runner)
+
+    async def close(self) -> None:
+        """Close the workspace and its threads; see `Workspace.close`."""
+        if self._workspace is not None:
+            await self._workspace.aclose_engines()
+            await self._runner.call(self._workspace.close)
+        self._runner.close()
+
+    async def _call(self, function: Callable[[Workspace], T]) -> T:
+        workspace = await self._opened()
+        return await self._runner.call(function, workspace)
+
+    async def _opened(self) -> Workspace:
+        if self._workspace is None:
+            self._workspace = await self._runner.call(self._make)
+        return self._workspace
+
+    def __await__(self) -> Generator[Any, None, AsyncWorkspace]:
+        return self.__aenter__().__await__()
+
+    async def __aenter__(self) -> Self:
+        await self._opened()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    def __repr__(self) -> str:
+        return (
+            f"<Async{repr(self._workspace)[1:]}" if self._workspace is not None else "<AsyncWorkspace (not open yet)>"
+        )
+
+
+async def _events(runner: Runner, binder: Binder, steps: EventSteps) -> AsyncGenerator[AsyncAnswerEvent, None]:
+    events = runner.events(steps)
+    try:
+        async for event in events:
+            yield binder.event(event)
+    finally:
+        await events.aclose()
+
+
+def _plain(bot: AsyncBot | None) -> Bot | None:
+    return bot._bot if isinstance(bot, AsyncBot) else bot

@@ -1,0 +1,104 @@
+"""What a workspace is opened with, from keywords, a mapping, a TOML file or the environment."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar, Final, Literal
+
+from pydantic import Field, SecretStr, field_validator
+
+from minirag.errors import ConfigurationError, InvalidInputError
+from minirag.models.base import InputModel
+from minirag.models.checks import clipped
+from minirag.models.urls import UrlPolicy
+
+__all__ = ["ENVIRONMENT", "WorkspaceConfig", "config_from", "config_from_environment"]
+
+ENVIRONMENT: Final[Mapping[str, str]] = {
+    "MINIRAG_WORKSPACE": "location",
+    "MINIRAG_EMBEDDER": "embedder",
+    "MINIRAG_LLM": "llm",
+    "MINIRAG_RERANKER": "reranker",
+    "MINIRAG_SECRET_KEY": "secret_key",
+    "MINIRAG_CACHE_DIR": "cache_dir",
+    "MINIRAG_MEMORY_BUDGET": "memory_budget",
+    "MINIRAG_DURABILITY": "durability",
+    "MINIRAG_READ_ONLY": "read_only",
+}
+"""Environment variables and the settings they give; read by `Workspace.from_env()` and the command line alone."""
+
+
+class WorkspaceConfig(InputModel):
+    """The settings of a workspace; see `Workspace.open` for what each does."""
+
+    error: ClassVar[type[InvalidInputError]] = ConfigurationError
+
+    location: str = Field(min_length=1)
+    storage: str | dict[str, Any] | None = None
+    index: str | dict[str, Any] | None = None
+    embedder: str | dict[str, Any] | None = None
+    llm: str | dict[str, Any] | None = None
+    reranker: str | dict[str, Any] | None = None
+    secret_key: SecretStr | None = None
+    cache_dir: str | None = None
+    memory_budget: int | None = Field(default=None, ge=1)
+    durability: Literal["normal", "full"] = "normal"
+    url_policy: UrlPolicy | None = None
+    plugins: tuple[str, ...] | None = None
+    read_only: bool = False
+
+    @field_validator("url_policy", mode="before")
+    @classmethod
+    def _url_policy(cls, value: object) -> object:
+        return UrlPolicy(**value) if isinstance(value, Mapping) else value
+
+    def keywords(self) -> dict[str, Any]:
+        """Return the settings as keywords of `Workspace.open`, the location among them."""
+        keywords = {name: getattr(self, name) for name in type(self).model_fields}
+        if self.secret_key is not None:
+            keywords["secret_key"] = self.secret_key.get_secret_value()
+        return keywords
+
+
+def config_from(settings: object) -> WorkspaceConfig:
+    """Return the settings in a mapping or a TOML file.
+
+    Raises:
+        ConfigurationError: naming the setting that is unknown or wrong, or the file that cannot be read.
+    """
+    if isinstance(settings, WorkspaceConfig):
+        return settings
+    if isinstance(settings, Mapping):
+        return WorkspaceConfig(**{str(name): value for name, value in settings.items()})
+    if not isinstance(settings, str | os.PathLike):
+        raise ConfigurationError(f"a configuration is a mapping or the path of a TOML file, not {clipped(settings)}")
+    path = Path(settings)
+    try:
+        with path.open("rb") as file:
+            loaded = tomllib.load(file)
+    except OSError as problem:
+        raise ConfigurationError(f"configuration {str(path)!r} cannot be read: {problem.strerror}") from problem
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
+        raise ConfigurationError(f"configuration {str(path)!r} is not valid TOML: {problem}") from problem
+    table = loaded.get("minirag", loaded)
+    if "location" in table and isinstance(table["location"], str) and "://" not in table["location"]:
+        # A path in a file is meant from that file, wherever the program was started.
+        table = {**table, "location": str(path.parent / table["location"])}
+    return config_from(table)
+
+
+def config_from_environment(environment: Mapping[str, str]) -> WorkspaceConfig:
+    """Return the settings in environment variables, `MINIRAG_WORKSPACE` at least.
+
+    Raises:
+        ConfigurationError: naming the variable that is missing or wrong.
+    """
+    settings: dict[str, Any] = {
+        field: environment[variable] for variable, field in ENVIRONMENT.items() if environment.get(variable)
+    }
+    if "location" not in settings:
+        raise ConfigurationError("MINIRAG_WORKSPACE is not set; it names the workspace's folder or database URL")
+    return WorkspaceConfig(**settings)

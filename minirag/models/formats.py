@@ -1,0 +1,143 @@
+"""File formats: which extension is which media type, what unknown bytes are, and which formats no parser reads yet."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import PurePosixPath
+from types import MappingProxyType
+from typing import Final
+
+__all__ = [
+    "MEDIA_TYPES",
+    "PARSER_EXTENSIONS",
+    "UNSUPPORTED",
+    "explain_unsupported",
+    "extension_of",
+    "looks_binary",
+    "media_type_for",
+    "sniff_extension",
+]
+
+PARSER_EXTENSIONS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType({
+    "text": (
+        ".txt", ".text", ".log", ".rst", ".org", ".adoc", ".asciidoc", ".textile", ".tex", ".srt", ".vtt",
+        ".yaml", ".yml", ".toml", ".ini", ".cfg", ".conf", ".properties", ".sql", ".xml",
+        ".py", ".js", ".mjs", ".ts", ".tsx", ".jsx", ".java", ".kt", ".c", ".h", ".cpp", ".hpp", ".cs", ".go", ".rs",
+        ".rb", ".php", ".swift", ".scala", ".lua", ".pl", ".r", ".sh", ".bash", ".ps1", ".css",
+    ),
+    "markdown": (".md", ".markdown", ".mdown", ".mkd", ".mdx"),
+    "json": (".json", ".jsonl", ".ndjson", ".geojson"),
+    "csv": (".csv", ".tsv", ".tab"),
+    "html": (".html", ".htm", ".xhtml"),
+    "pdf": (".pdf",),
+})  # fmt: skip
+"""The extensions that each built-in parser reads, lower case with the dot."""
+
+MEDIA_TYPES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType({
+    "text": ("text/plain", "text/x-rst", "text/x-log", "text/yaml", "application/yaml", "application/toml"),
+    "markdown": ("text/markdown", "text/x-markdown"),
+    "json": ("application/json", "application/x-ndjson", "application/jsonl", "application/geo+json",
+             "application/ld+json"),
+    "csv": ("text/csv", "text/tab-separated-values", "application/csv"),
+    "html": ("text/html", "application/xhtml+xml"),
+    "pdf": ("application/pdf", "application/x-pdf"),
+})  # fmt: skip
+"""The media types of downloads that each built-in parser reads; the first is the usual one."""
+
+UNSUPPORTED: Final[Mapping[str, str]] = MappingProxyType({
+    **dict.fromkeys((".docx", ".pptx", ".xlsx", ".odt", ".odp", ".ods", ".rtf", ".doc", ".ppt", ".xls"), "office"),
+    ".epub": "ebook",
+    **dict.fromkeys((".eml", ".msg", ".mbox"), "mail"),
+})
+"""Document formats that no built-in parser reads yet, and the extra that will read them."""
+
+_SUCCESSOR: Final = {".doc": ".docx", ".ppt": ".pptx", ".xls": ".xlsx"}
+_MEDIA_TYPE: Final = {
+    **{extension: MEDIA_TYPES[name][0] for name, extensions in PARSER_EXTENSIONS.items() for extension in extensions},
+    ".jsonl": "application/x-ndjson",
+    ".ndjson": "application/x-ndjson",
+    ".tsv": "text/tab-separated-values",
+    ".tab": "text/tab-separated-values",
+}
+_SAMPLE: Final = 8192
+_BYTE_ORDER_MARKS: Final = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff", b"\x00\x00\xfe\xff")
+_CONTROL: Final = bytes(byte for byte in range(32) if byte not in b"\t\n\v\f\r\x1b\x08")
+_HTML = re.compile(rb"\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html[\s>])", re.IGNORECASE | re.DOTALL)
+_MAIL = re.compile(rb"(?:From |[A-Za-z][A-Za-z0-9-]{1,40}:[^\r\n]*\r?\n)")
+_MAIL_FIELD = re.compile(rb"^(from|to|subject|date|received|message-id|return-path|mime-version):", re.IGNORECASE | re.MULTILINE)
+_BINARY_SIGNATURES: Final = (
+    b"%PDF-", b"PK\x03\x04", b"PK\x05\x06", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", b"\x89PNG", b"\xff\xd8\xff", b"GIF8",
+    b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"7z\xbc\xaf", b"Rar!", b"\x7fELF", b"\xca\xfe\xba\xbe", b"SQLite format 3\x00",
+    b"OggS", b"ID3", b"fLaC", b"wOFF", b"wOF2",
+)  # fmt: skip
+# Entries of a ZIP archive that tell what it is; each lies in the archive's first or last part.
+_ARCHIVES: Final = (
+    (b"mimetypeapplication/epub+zip", ".epub"),
+    (b"mimetypeapplication/vnd.oasis.opendocument.text", ".odt"),
+    (b"mimetypeapplication/vnd.oasis.opendocument.presentation", ".odp"),
+    (b"mimetypeapplication/vnd.oasis.opendocument.spreadsheet", ".ods"),
+    (b"word/", ".docx"),
+    (b"ppt/", ".pptx"),
+    (b"xl/", ".xlsx"),
+)
+
+
+def extension_of(name: str) -> str:
+    """Return the extension of a file's name or a URL's last part, lower case with the dot, or `""`."""
+    return PurePosixPath(name.replace("\\", "/")).suffix.lower()
+
+
+def media_type_for(extension: str) -> str | None:
+    """Return the media type of an extension such as `".md"`, or None if no built-in parser reads it."""
+    return _MEDIA_TYPE.get(extension.lower())
+
+
+def explain_unsupported(name: str) -> str:
+    """Return the sentence that tells why the file cannot be read and what to do instead."""
+    extension = extension_of(name)
+    successor = _SUCCESSOR.get(extension)
+    extra = UNSUPPORTED.get(extension)
+    if successor is not None:
+        return (f"{name!r}: no installed parser reads {extension!r}; save it as {successor!r}, which the extra {extra!r} "
+                "will read in a later release, or as text or PDF")  # fmt: skip
+    if extra is not None:
+        return (f"{name!r}: no installed parser reads {extension!r} yet; the extra {extra!r} (pip install "
+                f"'minirag-core[{extra}]') will bring one in a later release; until then convert it to text or PDF, or "
+                "install a plugin that reads it")  # fmt: skip
+    what = f"the extension {extension!r}" if extension else "files without an extension"
+    return f"{name!r}: no installed parser reads {what}, and its bytes do not look like text; convert it to text or PDF"
+
+
+def looks_binary(data: bytes) -> bool:
+    """Return whether the bytes are something other than text: a known signature, or control characters throughout.
+
+    UTF-16 and UTF-32 count as text only with their byte-order mark.
+    """
+    if data.startswith(_BINARY_SIGNATURES):
+        return True
+    if data.startswith(_BYTE_ORDER_MARKS):
+        return False
+    sample = data[:_SAMPLE]
+    controls = len(sample) - len(sample.translate(None, _CONTROL))
+    # A stray NUL in a log is text; compressed data and machine code hold a control byte in every ten.
+    return controls >= 8 and controls * 20 > len(sample)
+
+
+def sniff_extension(data: bytes) -> str | None:
+    """Return the extension of the format that the bytes are unmistakably in, such as `".pdf"`, or None."""
+    head = data[:_SAMPLE]
+    if b"%PDF-" in head[:1024]:
+        return ".pdf"
+    if head.startswith(b"{\\rtf"):
+        return ".rtf"
+    if head.startswith(b"PK\x03\x04"):
+        ends = head + data[-_SAMPLE:]
+        return next((extension for marker, extension in _ARCHIVES if marker in ends), ".zip")
+    if _HTML.match(head.removeprefix(b"\xef\xbb\xbf")):
+        return ".html"
+    if _MAIL.match(head):
+        fields = {field.lower() for field in _MAIL_FIELD.findall(re.split(rb"\r?\n\r?\n", head, maxsplit=1)[0])}
+        if b"from" in fields and len(fields) >= 3:
+            return ".eml"
+    return None

@@ -1,0 +1,39 @@
+"""`Bm25Index`: the built-in keyword index, in memory."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from minirag.interfaces.keyword_index import KeywordIndex
+from minirag.providers.bm25.analyzer import Analyzers
+from minirag.providers.bm25.detection import detect_language
+from minirag.providers.bm25.languages import LANGUAGES
+from minirag.providers.bm25.partition import Bm25Partition
+
+if TYPE_CHECKING:
+    from minirag.interfaces.keyword_index import KeywordPartition
+    from minirag.interfaces.scope import TenantScope
+    from minirag.interfaces.specs import ProviderContext
+
+__all__ = ["Bm25Index", "create"]
+
+
+class Bm25Index(KeywordIndex):
+    """Makes partitions that share analysers, whose caches of stemmed words serve all of them."""
+
+    def __init__(self) -> None:
+        self._analyzers = Analyzers()
+
+    def partition(self, scope: TenantScope, bot_id: str) -> KeywordPartition:  # noqa: ARG002
+        return Bm25Partition(self._analyzers)
+
+    def detect_language(self, text: str) -> str:
+        return detect_language(text)
+
+    def languages(self) -> tuple[str, ...]:
+        return tuple(sorted(LANGUAGES))
+
+
+def create(options: None = None, context: ProviderContext | None = None) -> Bm25Index:  # noqa: ARG001
+    """Return the keyword index. It takes no options and needs nothing of its context."""
+    return Bm25Index()

@@ -1,0 +1,1 @@
+"""Everything that speaks HTTP: the OpenAI protocol, and reading documents from URLs."""

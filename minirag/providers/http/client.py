@@ -1,0 +1,302 @@
+"""Calls to a provider's JSON API: connections, retries and streams, for threads and for event loops."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import itertools
+import json
+import random
+import ssl
+import threading
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+import httpx
+
+from minirag.errors import ProviderError
+from minirag.providers.http.failures import Failures, retry_after
+from minirag.providers.http.server_sent_events import EventParser
+
+__all__ = ["Call", "HttpClient", "Reply"]
+
+T = TypeVar("T")
+
+_CONNECT_SECONDS = 10.0
+_FIRST_PAUSE = 0.5
+_LONGEST_PAUSE = 8.0
+_LONGEST_WAIT = 60.0
+_MAX_REPLY_BYTES = 64_000_000
+_MAX_REFUSAL_BYTES = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A JSON request. `contents` are the texts in it that no error message may repeat."""
+
+    path: str
+    body: Mapping[str, Any]
+    headers: Mapping[str, str]
+    contents: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A JSON answer, or the data of one streamed event, with the id that the server gave the call."""
+
+    payload: Any
+    request_id: str | None
+
+
+class HttpClient:
+    """Posts JSON to one API.
+
+    Status 429, 500, 502, 503 and 504, failed connections and timeouts are tried again, at most `max_retries` times:
+    after what `Retry-After` asks for, or else after 0.5 s, 1 s, 2 s and so on, shortened at random by up to half. A
+    server that asks for more than a minute is not waited for. A stream is not tried again once it has begun.
+
+    Redirects are refused, so that credentials reach no other host. The environment's proxies are used, except for a
+    loopback address.
+
+    Args:
+        provider: the provider's name, for errors.
+        timeout: seconds of silence after which a call is given up.
+        secrets: values that must not appear in any message.
+    """
+
+    def __init__(
+        self, *, provider: str, base_url: str, timeout: float, max_retries: int, secrets: Sequence[str]
+    ) -> None:
+        self.failures = Failures(provider=provider, base_url=base_url, timeout=timeout, secrets=secrets)
+        self._base_url = base_url.rstrip("/")
+        self._max_retries = max_retries
+        self._settings: dict[str, Any] = {
+            "timeout": httpx.Timeout(timeout, connect=min(_CONNECT_SECONDS, timeout)),
+            "follow_redirects": False,
+            "trust_env": not _is_loopback(base_url),
+        }
+        self._lock = threading.Lock()
+        self._ssl_context: ssl.SSLContext | None = None
+        self._client: httpx.Client | None = None
+        self._async_clients: dict[
+            asyncio.AbstractEventLoop, tuple[httpx.AsyncClient, AsyncGenerator[httpx.AsyncClient, None]]
+        ] = {}
+
+    def post(self, call: Call) -> Reply:
+        """Return the whole answer. Raises `ProviderError`."""
+        return self._send(call, take=lambda response: self._reply(response, _read(response, limit=_MAX_REPLY_BYTES)))
+
+    async def apost(self, call: Call) -> Reply:
+        """Return what `post` returns, without blocking the event loop."""
+
+        async def take(response: httpx.Response) -> Reply:
+            return self._reply(response, await _aread(response, limit=_MAX_REPLY_BYTES))
+
+        return await self._asend(call, take=take)
+
+    def stream(self, call: Call) -> Generator[Reply, None, None]:
+        """Yield the data of every event of the answer. Closing the generator closes the connection."""
+        response = self._send(call, take=lambda response: response)
+        with contextlib.closing(response), self.failures.translated(streaming=True):
+            events = _Events(response, failures=self.failures)
+            for received in response.iter_bytes():
+                yield from events.feed(received)
+            yield from events.finish()
+
+    async def astream(self, call: Call) -> AsyncGenerator[Reply, None]:
+        """Yield what `stream` yields, without blocking the event loop."""
+
+        async def take(response: httpx.Response) -> httpx.Response:
+            return response
+
+        response = await self._asend(call, take=take)
+        try:
+            with self.failures.translated(streaming=True):
+                events = _Events(response, failures=self.failures)
+                async for received in response.aiter_bytes():
+                    for event in events.feed(received):
+                        yield event
+                for event in events.finish():
+                    yield event
+        finally:
+            await response.aclose()
+
+    def close(self) -> None:
+        """Close the connections of threads, and let event loops close theirs. A later call opens new ones."""
+        with self._lock:
+            client, self._client = self._client, None
+            # A keeper that nothing holds any more is closed by its own loop; see `_async_client`.
+            self._async_clients.clear()
+        if client is not None:
+            client.close()
+
+    async def aclose(self) -> None:
+        """Close the connections of the running event loop. A later call opens new ones."""
+        with self._lock:
+            entry = self._async_clients.pop(asyncio.get_running_loop(), None)
+        if entry is not None:
+            await entry[1].aclose()
+
+    def _send(self, call: Call, *, take: Callable[[httpx.Response], T]) -> T:
+        client = self._sync_client()
+        request = self._request(client, call)
+        for attempt in itertools.count():
+            wait = None
+            try:
+                with self.failures.translated():
+                    response = client.send(request, stream=True)
+                    try:
+                        if response.is_success:
+                            return take(response)
+                        wait = retry_after(response.headers)
+                        raise self._refusal(call, response, _read(response, limit=_MAX_REFUSAL_BYTES))
+                    except BaseException:
+                        response.close()
+                        raise
+            except ProviderError as error:
+                pause = self._pause(error, attempt=attempt, wait=wait)
+                if pause is None:
+                    raise
+            time.sleep(pause)
+        raise AssertionError("the loop above has no other end")
+
+    async def _asend(self, call: Call, *, take: Callable[[httpx.Response], Awaitable[T]]) -> T:
+        client = await self._async_client()
+        request = self._request(client, call)
+        for attempt in itertools.count():
+            wait = None
+            try:
+                with self.failures.translated():
+                    response = await client.send(request, stream=True)
+                    try:
+                        if response.is_success:
+                            return await take(response)
+                        wait = retry_after(response.headers)
+                        raise self._refusal(call, response, await _aread(response, limit=_MAX_REFUSAL_BYTES))
+                    except BaseException:
+                        await response.aclose()
+                        raise
+            except ProviderError as error:
+                pause = self._pause(error, attempt=attempt, wait=wait)
+                if pause is None:
+                    raise
+            await asyncio.sleep(pause)
+        raise AssertionError("the loop above has no other end")
+
+    def _pause(self, error: ProviderError, *, attempt: int, wait: float | None) -> float | None:
+        """Return the seconds to wait before the next attempt, or None if there is to be none."""
+        if not error.retryable or attempt >= self._max_retries:
+            return None
+        if wait is not None:
+            return wait if wait <= _LONGEST_WAIT else None
+        # At random, so that clients that failed together do not come back together.
+        return min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0**attempt) * random.uniform(0.5, 1.0)
+
+    def _request(self, client: httpx.Client | httpx.AsyncClient, call: Call) -> httpx.Request:
+        # Lone surrogates, which no server could read, become question marks.
+        content = json.dumps(call.body, ensure_ascii=False, allow_nan=False).encode("utf-8", "replace")
+        headers = {"Content-Type": "application/json", "Accept": "application/json, text/event-stream", **call.headers}
+        return client.build_request("POST", f"{self._base_url}{call.path}", content=content, headers=headers)
+
+    def _reply(self, response: httpx.Response, content: bytes | None) -> Reply:
+        request_id = response.headers.get("x-request-id")
+        if content is None:
+            raise self.failures.unusable(f"more than {_MAX_REPLY_BYTES} bytes", request_id=request_id)
+        try:
+            return Reply(json.loads(content), request_id)
+        except (ValueError, RecursionError):
+            raise self.failures.unusable("an answer that is not JSON", request_id=request_id) from None
+
+    def _refusal(self, call: Call, response: httpx.Response, content: bytes | None) -> ProviderError:
+        return self.failures.refusal(response.status_code, response.headers, content or b"", sent=call.contents)
+
+    def _sync_client(self) -> httpx.Client:
+        with self._lock:
+            if self._client is None:
+                self._client = httpx.Client(**self._settings, verify=self._verification())
+            return self._client
+
+    def _verification(self) -> ssl.SSLContext:
+        """Return how certificates are verified. Loading the authorities takes long enough to do it only once."""
+        if self._ssl_context is None:
+            if self._base_url.startswith("http:"):
+                self._ssl_context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # never used, and trusts nobody
+            else:
+                self._ssl_context = httpx.create_ssl_context()
+        return self._ssl_context
+
+    async def _async_client(self) -> httpx.AsyncClient:
+        """Return the running loop's client.
+
+        It lives in an asynchronous generator, because a loop closes those that are still open before it ends
+        (`loop.shutdown_asyncgens`, which `asyncio.run` calls): connections never outlive their loop.
+        """
+        loop = asyncio.get_running_loop()
+        verification = self._ssl_context or await asyncio.to_thread(self._verification)
+        with self._lock:
+            for other in [other for other in self._async_clients if other.is_closed()]:
+                del self._async_clients[other]
+            entry = self._async_clients.get(loop)
+        if entry is None:
+            keeper = _keep(httpx.AsyncClient(**self._settings, verify=verification))
+            entry = (await anext(keeper), keeper)  # it does not suspend, so no other task comes between
+            with self._lock:
+                self._async_clients[loop] = entry
+        return entry[0]
+
+
+class _Events:
+    """The events of one streamed answer, up to the largest answer there may be."""
+
+    def __init__(self, response: httpx.Response, *, failures: Failures) -> None:
+        self._failures = failures
+        self._parser = EventParser()
+        self._received = 0
+        self._request_id = response.headers.get("x-request-id")
+
+    def feed(self, received: bytes) -> list[Reply]:
+        self._received += len(received)
+        if self._received > _MAX_REPLY_BYTES:
+            raise self._failures.unusable(f"more than {_MAX_REPLY_BYTES} bytes", request_id=self._request_id)
+        return [Reply(data, self._request_id) for data in self._parser.feed(received)]
+
+    def finish(self) -> list[Reply]:
+        return [Reply(data, self._request_id) for data in self._parser.finish()]
+
+
+async def _keep(client: httpx.AsyncClient) -> AsyncGenerator[httpx.AsyncClient, None]:
+    try:
+        yield client
+    finally:
+        await client.aclose()
+
+
+def _read(response: httpx.Response, *, limit: int) -> bytes | None:
+    """Return the body, or None if it is larger than `limit` bytes."""
+    content = bytearray()
+    for part in response.iter_bytes():
+        content += part
+        if len(content) > limit:
+            return None
+    return bytes(content)
+
+
+async def _aread(response: httpx.Response, *, limit: int) -> bytes | None:
+    content = bytearray()
+    async for part in response.aiter_bytes():
+        content += part
+        if len(content) > limit:
+            return None
+    return bytes(content)
+
+
+def _is_loopback(url: str) -> bool:
+    host = urlsplit(url).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")

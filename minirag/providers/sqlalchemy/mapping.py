@@ -1,0 +1,274 @@
+"""Rows to records and back. Rows never leave the provider."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from pydantic import TypeAdapter
+
+from minirag.interfaces.records import DocumentState, HitRow, LogRow, SecretRecord, TenantKey, VersionRow
+from minirag.models.answers import Citation
+from minirag.models.chats import ChatRecord, Message
+from minirag.models.documents import Document
+from minirag.models.index import EmbeddingSpace
+from minirag.models.metadata import decode_metadata, encode_metadata
+from minirag.models.tenants import BotProfile, BotRecord, Source, Tenant
+from minirag.models.usage import UsageEvent, UsageRow
+
+if TYPE_CHECKING:
+    from minirag.types import Keys, Matrix
+
+__all__ = [
+    "bot_row",
+    "chat_row",
+    "message_row",
+    "source_row",
+    "stamp",
+    "to_bot",
+    "to_chat",
+    "to_document",
+    "to_hit",
+    "to_keys",
+    "to_log",
+    "to_message",
+    "to_secret",
+    "to_source",
+    "to_state",
+    "to_tenant",
+    "to_tenant_key",
+    "to_usage",
+    "to_usage_event",
+    "to_vectors",
+    "to_version",
+    "usage_row",
+]
+
+_CITATIONS = TypeAdapter(tuple[Citation, ...])
+
+
+def stamp(moment: dt.datetime) -> str:
+    """Return a time as it is stored: UTC with microseconds, always 27 characters."""
+    return moment.astimezone(dt.UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
+
+
+def _stamp_or_none(moment: dt.datetime | None) -> str | None:
+    return None if moment is None else stamp(moment)
+
+
+def _moment(text: str) -> dt.datetime:
+    return dt.datetime.fromisoformat(text)
+
+
+def _moment_or_none(text: str | None) -> dt.datetime | None:
+    return None if text is None else _moment(text)
+
+
+def to_keys(blob: bytes) -> Keys:
+    """Return chunk keys from their stored form, little-endian int64."""
+    return np.frombuffer(blob, dtype="<i8").astype(np.int64, copy=False)
+
+
+def to_vectors(blobs: Sequence[bytes]) -> Matrix:
+    """Return stored vectors, all of one space, as a matrix of shape `(n, dimension)`."""
+    flat = np.frombuffer(b"".join(blobs), dtype="<f4").astype(np.float32, copy=False)
+    return flat.reshape(len(blobs), -1)
+
+
+def to_tenant(row: Any) -> Tenant:
+    return Tenant(
+        id=row.id, slug=row.slug, name=row.name,
+        created_at=_moment(row.created_at), updated_at=_moment(row.updated_at),
+    )  # fmt: skip
+
+
+def to_bot(row: Any) -> BotRecord:
+    return BotRecord(
+        id=row.id,
+        profile=BotProfile(**json.loads(row.profile)),
+        space=EmbeddingSpace(**json.loads(row.space)),
+        created_at=_moment(row.created_at),
+        updated_at=_moment(row.updated_at),
+    )
+
+
+def bot_row(bot: BotRecord) -> dict[str, Any]:
+    return {
+        "id": bot.id,
+        "name": bot.profile.name,
+        "profile": bot.profile.model_dump_json(),
+        "space": bot.space.model_dump_json(),
+        "fingerprint": bot.space.fingerprint,
+        "created_at": stamp(bot.created_at),
+        "updated_at": stamp(bot.updated_at),
+    }
+
+
+def to_source(row: Any) -> Source:
+    return Source(
+        id=row.id,
+        bot_id=row.bot_id,
+        kind=row.kind,
+        locator=row.locator,
+        name=row.name,
+        metadata=decode_metadata(row.metadata_json),
+        refresh=row.refresh,
+        status=row.status,
+        error=row.error,
+        created_at=_moment(row.created_at),
+        updated_at=_moment(row.updated_at),
+        ingested_at=_moment_or_none(row.ingested_at),
+    )
+
+
+def source_row(source: Source) -> dict[str, Any]:
+    return {
+        **source.model_dump(include={"id", "bot_id", "kind", "locator", "name", "refresh", "status", "error"}),
+        "metadata_json": encode_metadata(source.metadata),
+        "created_at": stamp(source.created_at),
+        "updated_at": stamp(source.updated_at),
+        "ingested_at": _stamp_or_none(source.ingested_at),
+    }
+
+
+def to_chat(row: Any) -> ChatRecord:
+    return ChatRecord(
+        id=row.id, bot_id=row.bot_id, title=row.title,
+        created_at=_moment(row.created_at), updated_at=_moment(row.updated_at),
+    )  # fmt: skip
+
+
+def chat_row(chat: ChatRecord) -> dict[str, Any]:
+    return {
+        "id": chat.id, "bot_id": chat.bot_id, "title": chat.title,
+        "created_at": stamp(chat.created_at), "updated_at": stamp(chat.updated_at),
+    }  # fmt: skip
+
+
+def to_message(row: Any) -> Message:
+    return Message(
+        id=row.id,
+        role=row.role,
+        text=row.text,
+        citations=_CITATIONS.validate_json(row.citations),
+        created_at=_moment(row.created_at),
+        status=row.status,
+    )
+
+
+def message_row(message: Message) -> dict[str, Any]:
+    return {
+        "id": message.id,
+        "role": message.role,
+        "text": message.text,
+        "citations": _CITATIONS.dump_json(message.citations).decode(),
+        "created_at": stamp(message.created_at),
+        "status": message.status,
+    }
+
+
+def to_usage(row: Any) -> UsageRow:
+    return UsageRow(**row._mapping)
+
+
+def to_usage_event(row: Any) -> UsageEvent:
+    values = {name: row._mapping[name] for name in UsageEvent.model_fields}
+    values["started_at"] = _moment(row.started_at)
+    values["finished_at"] = _moment_or_none(row.finished_at)
+    return UsageEvent(**values)
+
+
+def usage_row(event: UsageEvent) -> dict[str, Any]:
+    return {
+        **event.model_dump(),
+        "started_at": stamp(event.started_at),
+        "finished_at": _stamp_or_none(event.finished_at),
+    }
+
+
+def to_tenant_key(row: Any) -> TenantKey:
+    return TenantKey(
+        id=row.id, wrapped=row.wrapped, master_key_id=row.master_key_id, created_at=_moment(row.created_at)
+    )
+
+
+def to_secret(row: Any) -> SecretRecord:
+    return SecretRecord(bot_id=row.bot_id, field=row.field, ciphertext=row.ciphertext)
+
+
+def to_document(row: Any) -> Document:
+    return Document(
+        id=row.id,
+        key=row.key,
+        source_id=row.source_id,
+        source_name=row.source_name,
+        title=row.title,
+        metadata=decode_metadata(row.metadata_json),
+        version_id=row.version_id,
+        media_type=row.media_type,
+        language=row.language,
+        characters=row.characters,
+        chunks=row.chunks,
+        stale=row.stale,
+        added_at=_moment(row.added_at),
+        updated_at=_moment(row.updated_at),
+    )
+
+
+def to_state(row: Any) -> DocumentState:
+    return DocumentState(
+        id=row.id,
+        key=row.key,
+        source_id=row.source_id,
+        title=row.title,
+        metadata=decode_metadata(row.metadata_json),
+        version_id=row.version_id,
+        version_hash=row.version_hash,
+        text_hash=row.text_hash,
+        raw_hash=row.raw_hash,
+        chunks=row.chunks,
+        stale=row.stale,
+    )
+
+
+def to_version(row: Any) -> VersionRow:
+    return VersionRow(
+        id=row.id,
+        document_id=row.document_id,
+        bot_id=row.bot_id,
+        source_id=row.source_id,
+        key=row.key,
+        title=row.title,
+        media_type=row.media_type,
+        language=row.language,
+        characters=row.characters,
+        chunker=row.chunker,
+        spans=row.spans,
+        current=bool(row.current),
+        created_at=_moment(row.created_at),
+    )
+
+
+def to_hit(row: Any, text: str) -> HitRow:
+    return HitRow(
+        chunk_key=row.chunk_key,
+        text=text,
+        start=row.start,
+        end=row.end,
+        page=row.page,
+        chunk_metadata=decode_metadata(row.chunk_metadata),
+        document_id=row.document_id,
+        key=row.key,
+        title=row.title,
+        metadata=decode_metadata(row.document_metadata),
+        version_id=row.version_id,
+        source_id=row.source_id,
+        source_name=row.source_name,
+    )
+
+
+def to_log(row: Any) -> LogRow:
+    return LogRow(sequence=row.sequence, nonce=row.nonce, removed=to_keys(row.removed), added=to_keys(row.added))

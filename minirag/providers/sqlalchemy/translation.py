@@ -1,0 +1,57 @@
+"""Errors of SQLAlchemy and SQLite, told in our own words: the one place where they are translated."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+
+from minirag.errors import (
+    ConflictError,
+    MiniRAGError,
+    NotFoundError,
+    ReadOnlyWorkspaceError,
+    StorageBusyError,
+    StorageCorruptError,
+    StorageError,
+)
+
+__all__ = ["translated"]
+
+_BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+_CORRUPT = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+_PRIMARY_CODE = 0xFF
+
+
+@contextmanager
+def translated(*, duplicate: ConflictError | None = None) -> Iterator[None]:
+    """Raise errors of the database as `minirag.errors`, chained; a broken uniqueness as `duplicate`.
+
+    The statement's parameters are in no message: they may be a document's text.
+    """
+    try:
+        yield
+    except (SQLAlchemyError, sqlite3.Error) as problem:
+        raise _translate(problem, duplicate) from problem
+
+
+def _translate(problem: Exception, duplicate: ConflictError | None) -> MiniRAGError:
+    cause = problem.__cause__ if isinstance(problem.__cause__, sqlite3.Error) else problem
+    reason = str(cause.args[0]) if isinstance(cause, sqlite3.Error) and cause.args else type(cause).__name__
+    extended = getattr(cause, "sqlite_errorcode", 0)
+    code = extended & _PRIMARY_CODE
+    if isinstance(problem, IntegrityError | sqlite3.IntegrityError):
+        if extended == sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY:
+            return NotFoundError("the row belongs to something that does not exist here; create that first")
+        if extended in {sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY}:
+            return duplicate or ConflictError(f"the row exists already ({reason})")
+        return StorageError(f"the database refused a row ({reason}); the values do not fit the table")
+    if code in _BUSY:
+        return StorageBusyError(f"the database is busy ({reason}): another writer held it for too long; try again")
+    if code in _CORRUPT:
+        return StorageCorruptError(f"the database cannot be read ({reason}); restore it from a backup")
+    if code == sqlite3.SQLITE_READONLY:
+        return ReadOnlyWorkspaceError(f"the database cannot be written ({reason}); open it where it may be written")
+    return StorageError(f"the database failed: {reason}")

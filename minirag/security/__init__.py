@@ -1,0 +1,1 @@
+"""Keys and credentials, passwords, tokens and access."""

@@ -1,0 +1,113 @@
+"""The master key's file in a workspace's folder: made once, however many processes try at the same time."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import secrets
+import stat
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from minirag.errors import SecretError
+from minirag.security.envelope import MasterKey, generate_secret_key
+
+__all__ = ["load_key_file", "load_or_create_key_file"]
+
+_logger: Final = logging.getLogger("minirag.security")
+_NO_LINKS: Final = frozenset(
+    {errno.EPERM, errno.EACCES, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK, errno.EINVAL}
+)
+"""What `link` says on file systems without hard links, such as exFAT and some network shares."""
+_PATIENCE: Final = 2.0
+"""Seconds to wait for another process that is writing the key where the file system has no hard links."""
+_KEY_LENGTH: Final = 44
+
+
+def load_or_create_key_file(path: Path) -> MasterKey:
+    """Return the key in the file; if there is none, make one with mode 0600.
+
+    Processes that race agree: the file appears with its whole content or not at all, and the first one stays. Who makes
+    it has brought file and folder entry to the disk before this returns.
+
+    Raises:
+        SecretError: if the file is damaged, or cannot be read or made.
+    """
+    try:
+        if not path.exists():
+            _create(path)
+    except OSError as problem:
+        raise SecretError(f"the key file {str(path)!r} cannot be made: {problem.strerror}") from problem
+    deadline = time.monotonic() + _PATIENCE
+    while _is_being_written(path) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return load_key_file(path)
+
+
+def load_key_file(path: Path) -> MasterKey:
+    """Return the key in the file. One that others may read is used, with a warning in the log of `minirag.security`.
+
+    Refusing it would lock people out of data restored from a backup or mounted by a container.
+
+    Raises:
+        SecretKeyMissingError: if there is no such file.
+        SecretError: if it is damaged or cannot be read.
+    """
+    key = MasterKey(path)
+    mode = stat.S_IMODE(path.stat().st_mode)
+    if os.name == "posix" and mode & 0o077:
+        _logger.warning("others may read the key file %s (mode %04o); run: chmod 600 %s", path, mode, path)
+    return key
+
+
+def _create(path: Path) -> None:
+    content = f"{generate_secret_key()}\n".encode()
+    aside = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    _write_new(aside, content)
+    try:
+        # Unlike a rename, a link never replaces a file that another process put there first.
+        os.link(aside, path)
+    except FileExistsError:
+        pass
+    except OSError as problem:
+        if problem.errno not in _NO_LINKS:
+            raise
+        with suppress(FileExistsError):
+            _write_new(path, content)
+    finally:
+        aside.unlink()
+    _sync_folder(path.parent)
+
+
+def _is_being_written(path: Path) -> bool:
+    """Return whether the file is new and too short: without hard links it can be seen before it is whole."""
+    with suppress(FileNotFoundError):
+        found = path.stat()
+        return found.st_size < _KEY_LENGTH and abs(time.time() - found.st_mtime) < _PATIENCE
+    return False
+
+
+def _write_new(path: Path, content: bytes) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+    except BaseException:
+        with suppress(OSError):
+            path.unlink()
+        raise
+
+
+def _sync_folder(folder: Path) -> None:
+    if os.name != "posix":  # Windows opens no folders, and writes their entries with the file
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,106 @@
+"""`ws.tenants`: which customers there are."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any, Final
+
+from minirag._services.core import Core
+from minirag.errors import InvalidInputError, TenantExistsError, TenantNotFoundError
+from minirag.models.checks import check_text, clipped
+from minirag.models.tenants import Tenant
+from minirag.types import new_id, utc_now
+
+__all__ = ["Tenants"]
+
+_SLUG: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+_UNSET: Final[Any] = object()
+
+
+class Tenants:
+    """The tenants of a workspace. A slug is 1 to 63 lower-case letters, digits and inner hyphens."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+
+    def create(self, slug: str, name: str | None = None) -> Tenant:
+        """Add a tenant and return it; its name is the slug unless another is given.
+
+        Raises:
+            TenantExistsError: if the slug is taken.
+        """
+        now = utc_now()
+        shown = check_slug(slug) if name is None else check_text("name", name, maximum=200)
+        tenant = Tenant(id=new_id(), slug=check_slug(slug), name=shown, created_at=now, updated_at=now)
+        self._core.check()
+        with self._core.storage.directory(write=True) as directory:
+            directory.insert_tenant(tenant)
+        return tenant
+
+    def ensure(self, slug: str) -> Tenant:
+        """Return the tenant of this slug, made if there is none, whoever else may be making it."""
+        try:
+            return self.create(slug)
+        except TenantExistsError:
+            return self.get(slug)
+
+    def get(self, slug: str) -> Tenant:
+        """Return the tenant of this slug.
+
+        Raises:
+            TenantNotFoundError: if there is none.
+        """
+        text = check_slug(slug)
+        self._core.check()
+        with self._core.storage.directory() as directory:
+            tenant = directory.tenant(text)
+        if tenant is None:
+            raise TenantNotFoundError(f"no tenant {text!r}; make it with workspace.tenants.create({text!r})")
+        return tenant
+
+    def list(self) -> Sequence[Tenant]:
+        """Return every tenant, sorted by slug."""
+        self._core.check()
+        with self._core.storage.directory() as directory:
+            return directory.tenants()
+
+    def update(self, slug: str, *, name: str = _UNSET, new_slug: str = _UNSET) -> Tenant:
+        """Change a tenant's name or slug and return it.
+
+        Raises:
+            TenantNotFoundError: if there is none.
+            TenantExistsError: if the new slug is taken.
+        """
+        changes: dict[str, Any] = {}
+        if name is not _UNSET:
+            changes["name"] = check_text("name", name, maximum=200)
+        if new_slug is not _UNSET:
+            changes["slug"] = check_slug(new_slug)
+        changed = self.get(slug).model_copy(update={**changes, "updated_at": utc_now()})
+        with self._core.storage.directory(write=True) as directory:
+            directory.update_tenant(changed)
+        return changed
+
+    def delete(self, slug: str) -> None:
+        """Delete a tenant with everything that belongs to it, and free its slug.
+
+        Raises:
+            TenantNotFoundError: if there is none.
+        """
+        tenant = self.get(slug)
+        with self._core.storage.directory(write=True) as directory:
+            directory.delete_tenant(tenant.id)
+        self._core.partitions.forget(tenant.id)
+
+    def __repr__(self) -> str:
+        return "<tenants of the workspace>"
+
+
+def check_slug(slug: object) -> str:
+    """Return a slug that follows the rules, else raise `InvalidInputError`."""
+    if not isinstance(slug, str) or not _SLUG.fullmatch(slug):
+        raise InvalidInputError(
+            f"slug {clipped(slug)} must be a str of 1 to 63 lower-case letters, digits and inner hyphens, such as 'acme'"
+        )
+    return slug

@@ -1,0 +1,361 @@
+"""`Workspace`: the composition root. The only place where registry, services and security meet."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self, TypeVar, cast
+
+from minirag._services.core import Core, TenantContext
+from minirag._services.engines import Engines
+from minirag._services.indexing import Partitions
+from minirag._services.profiles import Defaults
+from minirag._services.secrets import Secrets
+from minirag.config import WorkspaceConfig, config_from, config_from_environment
+from minirag.errors import ConfigurationError, InvalidInputError, SecretKeyMismatchError, TenantNotFoundError
+from minirag.interfaces import (
+    LLM,
+    Chunker,
+    Embedder,
+    KeywordIndex,
+    ProviderContext,
+    Reranker,
+    Storage,
+    VectorIndex,
+)
+from minirag.interfaces.fetcher import Fetcher
+from minirag.interfaces.scope import mint_scope
+from minirag.models.checks import check_choice, check_flag, check_integer, check_text, clipped
+from minirag.models.tenants import ProviderRef
+from minirag.models.urls import UrlPolicy
+from minirag.plugins.registry import Registry, parse_ref
+from minirag.security.envelope import MasterKey, Vault
+from minirag.security.key_file import load_key_file, load_or_create_key_file
+from minirag.session import TenantSession
+from minirag.tenants import Tenants
+
+__all__ = ["Workspace"]
+
+T = TypeVar("T")
+Named = str | Mapping[str, Any] | ProviderRef
+_DURABILITIES: tuple[Literal["normal", "full"], ...] = ("normal", "full")
+
+
+class Workspace:
+    """A place that holds tenants, and the engines they share. It has no data methods: `tenant(slug)` gives a session.
+
+    Threads may share it. Close it when done, or use it as a context manager. After a fork, open it again.
+
+    Attributes:
+        tenants: which customers there are.
+    """
+
+    def __init__(
+        self,
+        *,
+        storage: Storage,
+        index: VectorIndex,
+        embedder: Named | Embedder,
+        llm: Named | LLM | None = None,
+        reranker: Named | Reranker | None = None,
+        chunker: Named | Chunker | None = None,
+        secret_key: str | bytes | MasterKey | None = None,
+        memory_budget: int | None = None,
+        url_policy: UrlPolicy | Mapping[str, Any] | None = None,
+        plugins: Iterable[object] | None = None,
+        registry: Registry | None = None,
+        location: str = "(parts)",
+    ) -> None:
+        """Compose a workspace from ready-made parts, which it does not close; `open` makes parts of its own.
+
+        Args:
+            storage, index: as made by their providers.
+            embedder, llm, reranker, chunker: what new bots get: a provider's name, or an instance.
+            secret_key: the master key, needed where bots have credentials.
+            memory_budget: bytes that loaded indexes may take; None for no limit.
+            url_policy: which URLs may be read.
+            plugins: None for every installed plugin, else those to load.
+            registry: a registry to share, instead of `plugins`.
+            location: for messages.
+        """
+        for name, part, interface in (("storage", storage, Storage), ("index", index, VectorIndex)):
+            if not isinstance(part, interface):
+                raise InvalidInputError(
+                    f"{name} must be an instance of minirag.interfaces.{interface.__name__}, not {clipped(part)}; "
+                    "Workspace.open(folder) makes one"
+                )
+        if memory_budget is not None:
+            check_integer("memory_budget", memory_budget, minimum=1, maximum=2**62)
+        self._registry = registry if registry is not None else Registry.discover(plugins)
+        self._owned: list[Any] = []
+        engines = Engines(self._registry, parse_ref)
+        master = MasterKey(secret_key) if isinstance(secret_key, str | bytes) else secret_key
+        keywords = _make_keyword_index()
+        self._core = Core(
+            storage=storage,
+            partitions=Partitions(index, keywords, budget=memory_budget),
+            keyword_index=keywords,
+            engines=engines,
+            secrets=Secrets(storage, Vault(master)),
+            fetcher=_make_fetcher(url_policy),
+            location=location,
+        )
+        self._defaults = Defaults(
+            llm=engines.refer("llm", llm if llm is not None else "extractive"),
+            embedder=engines.refer("embedder", embedder),
+            chunker=engines.refer("chunker", chunker if chunker is not None else "recursive"),
+            reranker=None if reranker is None else engines.refer("reranker", reranker),
+        )
+        self.tenants = Tenants(self._core)
+
+    @classmethod
+    def open(
+        cls,
+        location: str | os.PathLike[str],
+        *,
+        storage: Named | Storage | None = None,
+        index: Named | VectorIndex | None = None,
+        embedder: Named | Embedder | None = None,
+        llm: Named | LLM | None = None,
+        reranker: Named | Reranker | None = None,
+        secret_key: str | bytes | None = None,
+        cache_dir: str | os.PathLike[str] | None = None,
+        memory_budget: int | None = None,
+        durability: Literal["normal", "full"] = "normal",
+        url_policy: UrlPolicy | Mapping[str, Any] | None = None,
+        plugins: Iterable[object] | None = None,
+        read_only: bool = False,
+    ) -> Workspace:
+        """Open the workspace at a folder or database URL, made if there is none.
+
+        Args:
+            location: a folder, which then holds everything, or an SQLAlchemy URL.
+            storage: the database provider; `"sqlalchemy"`.
+            index: the vector index provider; `"faiss"`.
+            embedder: what makes the vectors of new bots; `"minilm"`, the bundled one.
+            llm: what answers for new bots; `"extractive"`, which composes answers of the documents' sentences.
+            reranker: what orders the best hits of new bots anew; none.
+            secret_key: the master key of stored credentials; a folder makes and keeps its own.
+            cache_dir: where files derived from the database may lie, if not in the folder.
+            memory_budget: bytes that loaded indexes may take, least recently used first out; None for no limit.
+            durability: `"normal"`: what was acknowledged survives the death of the process; `"full"`: loss of power too.
+            url_policy: which URLs may be read, such as `{"allow": ["127.0.0.1:8000"]}`.
+            plugins: None for every installed plugin, else the names of those to load.
+            read_only: refuse to write; the workspace must exist.
+
+        Raises:
+            InvalidInputError: naming the wrong argument.
+            StorageError: if the database cannot be opened, is damaged, or was written by a newer release.
+            SecretKeyMismatchError: if the given key is not the one in the folder or of the stored secrets.
+        """
+        place = _check_location(location)
+        check_flag("read_only", read_only)
+        check_choice("durability", durability, _DURABILITIES)
+        if cache_dir is not None and not isinstance(cache_dir, str | os.PathLike):
+            raise InvalidInputError(f"cache_dir must be a path, not {clipped(cache_dir)}")
+        registry = Registry.discover(plugins)
+        settings = {"durability": durability, "read_only": read_only, "cache_dir": cache_dir}
+        context = ProviderContext(location=place, settings=settings)
+        owned: list[Any] = []
+        try:
+            database = _part(registry, "storage", storage if storage is not None else "sqlalchemy", context, owned)
+            vectors = _part(registry, "vector_index", index if index is not None else "faiss", context, owned)
+            workspace = cls(
+                storage=database,
+                index=vectors,
+                embedder=embedder if embedder is not None else "minilm",
+                llm=llm,
+                reranker=reranker,
+                secret_key=_master_key(place, database, secret_key),
+                memory_budget=memory_budget,
+                url_policy=url_policy,
+                registry=registry,
+                location=place,
+            )
+        except BaseException:
+            for part in reversed(owned):
+                part.close()
+            raise
+        workspace._owned = owned
+        return workspace
+
+    @classmethod
+    def from_config(cls, settings: Mapping[str, Any] | str | os.PathLike[str] | WorkspaceConfig) -> Workspace:
+        """Open the workspace that a mapping or a TOML file (its table `minirag`, or all of it) describes.
+
+        Raises:
+            ConfigurationError: naming the setting that is unknown or wrong.
+        """
+        return cls.open(**config_from(settings).keywords())
+
+    @classmethod
+    def from_env(cls) -> Workspace:
+        """Open the workspace that environment variables describe: `MINIRAG_WORKSPACE`, and others beside it.
+
+        Raises:
+            ConfigurationError: naming the variable that is missing or wrong.
+        """
+        return cls.open(**config_from_environment(os.environ).keywords())
+
+    @property
+    def location(self) -> str:
+        """The folder or database URL, without a password."""
+        return self._core.location
+
+    @property
+    def providers(self) -> Registry:
+        """The providers that can be named here, and the plugins that could not be loaded."""
+        return self._registry
+
+    def tenant(self, slug: str, create: bool = False) -> TenantSession:  # noqa: FBT001, FBT002 - the public contract
+        """Return a session of one tenant; every data call starts from it.
+
+        Raises:
+            TenantNotFoundError: if there is none and `create` is False.
+        """
+        check_flag("create", create)
+        self._core.check()
+        try:
+            tenant = self.tenants.get(slug)
+        except TenantNotFoundError:
+            if not create:
+                raise
+            tenant = self.tenants.ensure(slug)
+        return TenantSession(TenantContext(self._core, mint_scope(tenant.id), tenant), self._defaults)
+
+    def close(self) -> None:
+        """Close what this workspace made. Closing twice is closing once; any later call raises `WorkspaceClosedError`."""
+        if self._core.closed:
+            return
+        self._core.closed = True
+        self._core.partitions.clear()
+        self._core.engines.close()
+        for part in reversed(self._owned):
+            part.close()
+
+    async def aclose_engines(self) -> None:
+        """Close what engines hold in this event loop; for the asynchronous face, before `close`."""
+        if not self._core.closed:
+            await self._core.engines.aclose()
+
+    def __enter__(self) -> Self:
+        self._core.check()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        core = getattr(self, "_core", None)
+        if core is not None and not core.closed and core.pid == os.getpid() and self._owned:
+            warnings.warn(f"workspace {core.location!r} was never closed", ResourceWarning, stacklevel=2, source=self)
+            self.close()
+
+    def __repr__(self) -> str:
+        state = " (closed)" if self._core.closed else ""
+        return f"<Workspace {self._core.location!r}{state}>"
+
+    def __reduce__(self) -> Any:
+        raise InvalidInputError(
+            "a Workspace cannot be pickled: it holds database connections; open it again in the other process"
+        )
+
+
+def _check_location(location: object) -> str:
+    if not isinstance(location, str | os.PathLike):
+        raise InvalidInputError(f"location must be a folder's path or a database URL, not {clipped(location)}")
+    text = check_text("location", os.fspath(location), maximum=4_000)
+    if "://" in text:
+        return text
+    folder = Path(text)
+    if folder.exists() and not folder.is_dir():
+        raise InvalidInputError(f"location {text!r} is a file; a workspace is a folder")
+    return str(folder.absolute())
+
+
+def _part(
+    registry: Registry,
+    kind: Literal["storage", "vector_index"],
+    value: object,
+    context: ProviderContext,
+    owned: list[Any],
+) -> Any:
+    """Return a part that was given, or one made by name, which is then owned."""
+    if isinstance(value, Storage | VectorIndex):
+        return value
+    made = registry.create(kind, parse_ref(kind, value), context)
+    owned.append(made)
+    return made
+
+
+def _master_key(location: str, storage: Storage, given: str | bytes | None) -> MasterKey | None:
+    """Return the master key: the one given, the folder's own, or a new one for a folder without secrets.
+
+    Raises:
+        SecretKeyMismatchError: if two of them disagree.
+    """
+    file = None if "://" in location else Path(location) / "master.key"
+    key = MasterKey(given) if given is not None else None
+    if file is not None and file.exists():
+        on_file = load_key_file(file)
+        if key is not None and key.id != on_file.id:
+            raise SecretKeyMismatchError(
+                f"the secret_key given is not the one in {str(file)!r}; leave it out, or give the right one"
+            )
+        key = on_file
+    with storage.directory() as directory:
+        has_secrets, known = directory.has_secrets(), directory.setting("master_key_id")
+    if key is None and file is not None and not has_secrets and not storage.read_only:
+        key = load_or_create_key_file(file)
+    if key is None:
+        return None
+    if has_secrets and known is not None and known != key.id:
+        raise SecretKeyMismatchError(
+            f"workspace {location!r} holds secrets encrypted with another master key; give the one it was made with"
+        )
+    if known != key.id and not storage.read_only:
+        with storage.directory(write=True) as directory:
+            directory.put_setting("master_key_id", key.id)
+    return key
+
+
+def _make_keyword_index() -> KeywordIndex:
+    from importlib import import_module
+
+    return cast("KeywordIndex", import_module("minirag.providers.bm25.index").create(None, ProviderContext()))
+
+
+def _make_fetcher(policy: UrlPolicy | Mapping[str, Any] | None) -> Fetcher:
+    if policy is None:
+        policy = UrlPolicy()
+    elif isinstance(policy, Mapping):
+        policy = UrlPolicy(**policy)
+    elif not isinstance(policy, UrlPolicy):
+        raise ConfigurationError(f"url_policy must be a mapping or a UrlPolicy, not {clipped(policy)}")
+    return _LazyFetcher(policy)
+
+
+class _LazyFetcher(Fetcher):
+    """Imports the HTTP library when the first URL is read, not when a workspace is opened."""
+
+    def __init__(self, policy: UrlPolicy) -> None:
+        self._policy = policy
+        self._fetcher: Fetcher | None = None
+
+    def _made(self) -> Fetcher:
+        if self._fetcher is None:
+            from importlib import import_module
+
+            self._fetcher = cast("Fetcher", import_module("minirag.providers.http.fetch").create_fetcher(self._policy))
+        return self._fetcher
+
+    def fetch(self, url: str) -> Any:
+        return self._made().fetch(url)
+
+    async def afetch(self, url: str) -> Any:
+        return await self._made().afetch(url)

@@ -1,0 +1,71 @@
+"""The built-in providers come through the door of plugins, and each of them is there."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from pkgutil import resolve_name
+
+import pytest
+from pydantic import BaseModel
+
+from minirag.interfaces import LLM, Chunker, Embedder, Parser, ProviderContext, ProviderKind
+from minirag.models.tenants import ProviderRef
+from minirag.plugins import Registry
+
+KINDS: dict[ProviderKind, Sequence[str]] = {
+    "storage": ["sqlalchemy"],
+    "vector_index": ["faiss"],
+    "embedder": ["hashing", "minilm", "openai"],
+    "llm": ["extractive", "openai"],
+    "reranker": [],
+    "parser": ["csv", "html", "json", "markdown", "pdf", "text"],
+    "chunker": ["markdown", "recursive", "whole"],
+}
+BUILT_IN = Registry.discover(())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_built_in_providers_are_registered(kind: ProviderKind) -> None:
+    """They come through the hooks, and nothing of them is left out."""
+    assert BUILT_IN.failures == ()
+    assert [entry.name for entry in BUILT_IN.specs(kind)] == KINDS[kind]
+    assert {entry.origin for entry in BUILT_IN.specs(kind)} <= {"built-in"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"), [(kind, name) for kind, names in KINDS.items() for name in names], ids=lambda value: str(value)
+)
+def test_every_built_in_record_can_be_imported(kind: ProviderKind, name: str) -> None:
+    """Factory and options exist; the options are a model that forbids what it does not know."""
+    entry = BUILT_IN.find(kind, name)
+    assert entry.available, entry.missing_modules
+    assert entry.spec.summary
+    assert callable(resolve_name(entry.spec.factory))
+    if entry.spec.options:
+        model = resolve_name(entry.spec.options)
+        assert issubclass(model, BaseModel)
+        assert model.model_config.get("extra") == "forbid"
+
+
+def test_discovery_imports_no_engine() -> None:
+    """A registry of the built-in providers, and their availability, cost no import of what they need."""
+    heavy = "{'faiss', 'sqlalchemy', 'httpx', 'cryptography', 'onnxruntime', 'pypdf', 'selectolax'}"
+    code = (
+        "import sys\nfrom minirag.plugins import Registry\nregistry = Registry.discover(())\n"
+        "kinds = ['storage', 'vector_index', 'embedder', 'llm', 'parser', 'chunker']\n"
+        "assert all(entry.available for kind in kinds for entry in registry.specs(kind))\n"
+        f"print(sorted({heavy} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("kind", "interface"), [("embedder", Embedder), ("llm", LLM), ("parser", Parser), ("chunker", Chunker)]
+)
+def test_every_local_engine_is_made(kind: ProviderKind, interface: type) -> None:
+    """What needs neither a key nor a place comes out of its factory without options."""
+    for name in set(KINDS[kind]) - {"openai"}:
+        assert isinstance(BUILT_IN.create(kind, ProviderRef(provider=name), ProviderContext()), interface)
