@@ -49,8 +49,8 @@ class Citer:
     - A number without a hit is removed, with the space before it, and noted in `unknown`.
     - The text has no white space at either end.
     - Each marker yields a citation: the sentence, or up to three adjacent ones, of the hit that support the statement best.
-      A citation comes after its marker's text; where a statement only follows its marker ("According to [1], ..."),
-      after that statement. The same span under the same marker is cited once.
+      A citation comes after its marker's text; where the statement only follows its marker ("According to [1], ...", or a
+      marker that begins a line), after that statement. The same span under the same marker is cited once.
 
     Attributes:
         citations: all so far.
@@ -74,10 +74,11 @@ class Citer:
         self._gap_after_removed: str | None = None  # white space since a marker was removed from the gap
         self._prose = ""  # what was written, without its markers
         self._statement_start = 0  # in the prose: the end of the last marker
-        self._statement: str | None = None  # of the last marker, if only white space came after it
-        self._waiting: list[
-            tuple[int, int]
-        ] = []  # markers at the beginning of their statement: number, sentence's place
+        # Of the last marker, if only white space came after it: its statement, or that this is still to come.
+        self._statement: str | None = None
+        self._just_waited = False
+        # Markers at the beginning of their statement: number, and where in the prose the sentence begins.
+        self._waiting: list[tuple[int, int]] = []
         self._output: list[str | Citation] = []
 
     @property
@@ -89,6 +90,10 @@ class Citer:
         """Return what `delta` completes: pieces of clean text and citations, in order."""
         self._buffer += delta
         self._advance(final=False)
+        if len(self._prose) > 8 * _STATEMENT_WINDOW and not self._waiting:
+            gone = len(self._prose) - _STATEMENT_WINDOW
+            self._prose = self._prose[gone:]
+            self._statement_start -= gone
         return self._take_output()
 
     def finish(self) -> list[str | Citation]:
@@ -160,6 +165,7 @@ class Citer:
         if prose:
             self._prose += piece
             self._statement = None
+            self._just_waited = False
 
     def _marker(self, numbers: list[int], raw: str) -> None:
         known = list(dict.fromkeys(number for number in numbers if number <= len(self._hits)))
@@ -176,6 +182,7 @@ class Citer:
         self._write("".join(f"[{number}]" for number in known), prose=False)
         if statement is None:
             self._waiting.extend((number, sentence_start) for number in known)
+            self._just_waited = True
             return
         self._settle_waiting()
         self._statement = statement
@@ -190,6 +197,8 @@ class Citer:
         begin, end = sentences[-1] if sentences else (len(self._prose), len(self._prose))
         if self._statement is not None:
             return self._statement, begin
+        if self._just_waited or "\n" in self._gap or "\n" in (self._gap_after_removed or ""):
+            return None, len(self._prose)
         since = max(self._statement_start, recent)
         clause = self._prose[since:].strip()
         sentence = self._prose[begin:end]
@@ -207,7 +216,8 @@ class Citer:
         """Cite the markers that stood at the beginning of their sentence, now that the rest of it is there."""
         waiting, self._waiting = self._waiting, []
         for number, place in waiting:
-            sentences = sentence_spans(self._prose, place)
+            # Nothing follows a list of markers at the end: then they are about what stands before.
+            sentences = sentence_spans(self._prose, place) or sentence_spans(self._prose)[-1:]
             self._cite(number, self._prose[sentences[0][0] : sentences[0][1]] if sentences else "")
 
     def _cite(self, number: int, statement: str) -> None:

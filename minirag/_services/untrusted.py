@@ -30,13 +30,15 @@ _SQUARE_TOKEN = re.compile(
 _DOUBLE_ANGLE = re.compile(r"<<(\s*/?\s*SYS\s*)>>", re.IGNORECASE)
 
 # A line that speaks in a role: "System:", "### Assistant:", "**User**:". Its colon becomes one that templates do not know.
+_LINE_BEGINS = r"(?<![^\n\r\x85\u2028\u2029])"
 _ROLE_LINE = re.compile(
-    r"^([\s>#*_-]*(?:system|assistant|user|human|developer|tool|model|instructions?|response|ai)(?:[ \t](?:prompt|message|note))?[*_ \t]*)[:：]",
-    re.IGNORECASE | re.MULTILINE,
+    rf"({_LINE_BEGINS}[ \t>#*_-]*(?:system|assistant|user|human|developer|tool|model|instructions?|response|ai)"
+    r"(?:[ \t](?:prompt|message|note))?[*_ \t]*)[:：]",
+    re.IGNORECASE,
 )
 _ROLE_HEADING = re.compile(
-    r"^([ \t]*)(#{2,})(?=[ \t]*(?:system|assistant|user|human|instructions?|response|input|output)\b)",
-    re.IGNORECASE | re.MULTILINE,
+    rf"({_LINE_BEGINS}[ \t]*)(#{{2,}})(?=[ \t]*(?:system|assistant|user|human|instructions?|response|input|output)\b)",
+    re.IGNORECASE,
 )
 
 

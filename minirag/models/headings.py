@@ -9,7 +9,7 @@ from dataclasses import dataclass
 __all__ = ["Heading", "MarkdownOutline", "heading_path", "markdown_outline"]
 
 _LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n|\Z)")
-_ATX = re.compile(r" {0,3}(#{1,6})(?:[ \t]+(.*?))?(?:[ \t]+#+)?[ \t]*\Z")
+_ATX = re.compile(r" {0,3}(#{1,6})(?=[ \t]|\Z)")
 _SETEXT = re.compile(r" {0,3}(=+|-+)[ \t]*\Z")
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})(.*)\Z")
 # Lines that cannot be the text of an underlined heading: quotes, lists, tables, indented code, HTML.
@@ -62,7 +62,7 @@ def markdown_outline(text: str) -> MarkdownOutline:
         elif (opening := _FENCE.match(line)) and not (opening[1][0] == "`" and "`" in opening[2]):
             fence, paragraph = (opening[1], start), None
         elif atx := _ATX.match(line):
-            headings.append(Heading(start, end, len(atx[1]), (atx[2] or "").strip()))
+            headings.append(Heading(start, end, len(atx[1]), _atx_title(line[atx.end() :])))
             paragraph = None
         elif paragraph is not None and (underline := _SETEXT.match(line)):
             title = " ".join(text[paragraph:previous_end].split())
@@ -81,6 +81,13 @@ def markdown_outline(text: str) -> MarkdownOutline:
 def heading_path(path: tuple[tuple[int, str], ...], level: int, title: str) -> tuple[tuple[int, str], ...]:
     """Return the path of headings, as `(level, title)`, after one more heading: it replaces its equals and deeper ones."""
     return (*(step for step in path if step[0] < level), (level, title))
+
+
+def _atx_title(written: str) -> str:
+    """Return a heading's title without its closing marks, which white space must precede."""
+    title = written.strip()
+    bare = title.rstrip("#")
+    return bare.rstrip() if not bare or bare[-1] in " \t" else title
 
 
 def _lines(text: str, position: int) -> Iterator[tuple[int, int, str]]:

@@ -15,6 +15,9 @@ MARKER = re.compile(rf"[\[【［]({_BODY}{{1,40}})[\]】］]")
 MARKER_BEGINNING = re.compile(rf"[\[【［]{_BODY}{{0,40}}\Z")
 """The end of a text that more text may turn into a `MARKER`."""
 
+# The look-behind keeps a long run of spaces from being tried from each of its places.
+_MARKER_AND_SPACE = re.compile(rf"(?<![{_SPACE}])[{_SPACE}]*{MARKER.pattern}")
+
 _NUMBERS = re.compile(rf"\^?(\d+)(?:[{_SPACE}]*[-–—][{_SPACE}]*(\d+))?")
 
 
@@ -44,4 +47,4 @@ def defuse_markers(text: str) -> str:
 
 def without_markers(text: str) -> str:
     """Return `text` without its markers and the spaces before them."""
-    return re.sub(rf"[{_SPACE}]*{MARKER.pattern}", "", text)
+    return _MARKER_AND_SPACE.sub("", text)

@@ -63,6 +63,14 @@ _FUNCTION_WORDS = {
         "какая какие каков какой когда кого которая которые который кто ли мне мы на над не нет но о об он она "
         "они оно от по почему при с сколько со так там то тот у уже чего чем что эта эти это этот я"
     ),
+    "zh": (
+        "什么 甚麼 多少 可以 怎么 怎樣 怎样 怎麼 为什 為什 是什 哪些 哪个 哪個 哪里 哪裡 如何 我们 你们 他们 她们 它们 没有 一个 一個 "
+        "这个 這個 那个 那個 这些 那些 是否 请问 請問 因为 因為 所以 如果 但是 就是 不是 是谁 谁是 时候 候是"
+    ),
+    "ja": (
+        "です ます ました まし した して ある いる する から まで ので こと これ それ あれ この その あの どの どこ いつ だれ 何で ませ せん "
+        "でし しょ ょう すか たか のか にあ でき きま うか とは には では への ので なに なぜ どう どれ いく くら くつ つの"
+    ),
 }
 _BY_LANGUAGE = {language: frozenset(words.split()) for language, words in _FUNCTION_WORDS.items()}
 
@@ -73,6 +81,7 @@ _UNSPACED = (
 _TOKEN = re.compile(
     rf"([{_UNSPACED}]+)|((?:[^\W_{_UNSPACED}]|[\u0300-\u036f\u0590-\u05c7\u064b-\u065f\u0900-\u0dff])+)"
 )
+_PAIR = re.compile(rf"[{_UNSPACED}]{{1,2}}")
 _PREFIX = 4
 
 
@@ -121,6 +130,12 @@ def same_word(left: str, right: str) -> bool:
     return common >= _PREFIX and len(longer) - common <= 3 and 5 * common >= 3 * len(longer)
 
 
+def _weight(word: str, count: int, total: int) -> float:
+    # A pair of characters that no sentence holds lies across two words as often as not.
+    doubt = 0.5 if count == 0 and _PAIR.fullmatch(word) else 1.0
+    return doubt * math.log(1 + (total + 1) / max(count, 1))
+
+
 class Overlap:
     """A text's content words, weighed by how rare they are in `sentences`, and where each is found.
 
@@ -138,7 +153,7 @@ class Overlap:
             for word in found:
                 counts[word] += 1
         total = len(sentences)
-        self.weights = {word: math.log(1 + (total + 1) / max(count, 1)) for word, count in counts.items()}
+        self.weights = {word: _weight(word, count, total) for word, count in counts.items()}
         self._total = sum(self.weights.values())
 
     def share(self, found: Collection[str]) -> float:

@@ -137,7 +137,7 @@ class Discovery:
                 self._fail(name, f"no installed distribution has this entry point in the group {GROUP!r}")
         for item in wanted or ():
             if not isinstance(item, str):
-                yield _Candidate(_object_name(item), _GIVEN, None, lambda item=item: item)  # type: ignore[misc]
+                yield _given(item)
 
     def _installed(self) -> list[_Candidate]:
         """Return the entry points of our group, sorted; those of a shadowed distribution are left out.
@@ -267,9 +267,9 @@ def _checked(plugins: object) -> list[object]:
     return items
 
 
-def _object_name(plugin: object) -> str:
+def _given(plugin: object) -> _Candidate:
     name = getattr(plugin, "__name__", None)
-    return name if isinstance(name, str) else type(plugin).__name__
+    return _Candidate(name if isinstance(name, str) else type(plugin).__name__, _GIVEN, None, lambda: plugin)
 
 
 def _is_importable(module: str) -> bool:

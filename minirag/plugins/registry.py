@@ -130,7 +130,7 @@ class Registry:
             ]
             if len(claimants) > 1:
                 claimants = [entry for entry in claimants if entry.available] or claimants
-                claimants = [entry for entry in claimants if entry.plugin != BUILT_IN] or claimants
+                claimants = [entry for entry in claimants if entry.origin != BUILT_IN] or claimants
             if len(claimants) > 1:
                 raise _conflict(f"the format {value!r}", claimants, provider=None)
             if claimants:
@@ -290,7 +290,7 @@ def _conflict(what: str, claimants: Iterable[RegisteredSpec], *, provider: str |
 
 
 def _title(entry: RegisteredSpec) -> str:
-    if entry.plugin == BUILT_IN:
+    if entry.origin == BUILT_IN:
         return f"{_words(entry.kind)} {entry.name!r}"
     return f"{_words(entry.kind)} {entry.name!r} of the plugin {entry.plugin!r} ({entry.origin})"
 

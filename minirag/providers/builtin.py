@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from minirag.interfaces import ProviderSpec, hookimpl
+from minirag.models.formats import MEDIA_TYPES, PARSER_EXTENSIONS
 
 __all__ = [
     "minirag_chunkers",
@@ -97,48 +98,49 @@ def minirag_parsers() -> list[ProviderSpec]:
             factory="minirag.providers.parsers.text:create",
             summary="plain text in any encoding",
             requires=("charset_normalizer",),
-            extensions=(".txt", ".text", ".log"),
-            media_types=("text/plain",),
+            extensions=PARSER_EXTENSIONS["text"],
+            media_types=MEDIA_TYPES["text"],
         ),
         ProviderSpec(
             name="markdown",
             factory="minirag.providers.parsers.markdown:create",
             summary="Markdown, with its headings",
             requires=("charset_normalizer",),
-            extensions=(".md", ".markdown"),
-            media_types=("text/markdown", "text/x-markdown"),
+            extensions=PARSER_EXTENSIONS["markdown"],
+            media_types=MEDIA_TYPES["markdown"],
         ),
         ProviderSpec(
             name="html",
             factory="minirag.providers.parsers.html:create",
             summary="the main content of web pages",
             requires=("selectolax", "charset_normalizer"),
-            extensions=(".html", ".htm", ".xhtml"),
-            media_types=("text/html", "application/xhtml+xml"),
+            extensions=PARSER_EXTENSIONS["html"],
+            media_types=MEDIA_TYPES["html"],
         ),
         ProviderSpec(
             name="pdf",
             factory="minirag.providers.parsers.pdf:create",
+            options="minirag.providers.parsers.pdf:PdfOptions",
             summary="PDF with a text layer, by pages",
             requires=("pypdf",),
-            extensions=(".pdf",),
-            media_types=("application/pdf", "application/x-pdf"),
+            extensions=PARSER_EXTENSIONS["pdf"],
+            media_types=MEDIA_TYPES["pdf"],
         ),
         ProviderSpec(
             name="csv",
             factory="minirag.providers.parsers.csv_text:create",
             summary="tables of comma- or tab-separated values, by rows",
             requires=("charset_normalizer",),
-            extensions=(".csv", ".tsv"),
-            media_types=("text/csv", "text/tab-separated-values"),
+            extensions=PARSER_EXTENSIONS["csv"],
+            media_types=MEDIA_TYPES["csv"],
         ),
         ProviderSpec(
             name="json",
             factory="minirag.providers.parsers.json_text:create",
             summary="JSON and JSON lines, as they are written",
             requires=("charset_normalizer",),
-            extensions=(".json", ".jsonl", ".ndjson"),
-            media_types=("application/json", "application/jsonl", "application/x-ndjson"),
+            extensions=PARSER_EXTENSIONS["json"],
+            media_types=MEDIA_TYPES["json"],
         ),
     ]
 
@@ -150,13 +152,13 @@ def minirag_chunkers() -> list[ProviderSpec]:
         ProviderSpec(
             name="recursive",
             factory="minirag.providers.chunkers.recursive:create",
-            options="minirag.providers.chunkers.recursive:RecursiveOptions",
+            options="minirag.providers.chunkers.recursive:SizeOptions",
             summary="paragraphs, then sentences, then words, up to a size",
         ),
         ProviderSpec(
             name="markdown",
             factory="minirag.providers.chunkers.markdown:create",
-            options="minirag.providers.chunkers.markdown:MarkdownOptions",
+            options="minirag.providers.chunkers.recursive:SizeOptions",
             summary="sections under their headings, then as recursive",
         ),
         ProviderSpec(

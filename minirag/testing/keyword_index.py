@@ -21,7 +21,20 @@ if TYPE_CHECKING:
 
 __all__ = ["KeywordIndexConformance"]
 
-WORDS: Final = ("bravok", "delzu", "gamvix", "kilqo", "limfa", "novjek", "oskarp", "papzi", "quebno", "siervu", "tangru", "zuluk")
+WORDS: Final = (
+    "bravok",
+    "delzu",
+    "gamvix",
+    "kilqo",
+    "limfa",
+    "novjek",
+    "oskarp",
+    "papzi",
+    "quebno",
+    "siervu",
+    "tangru",
+    "zuluk",
+)
 """Words of no language, which every analyser of unknown text leaves as they are; in sorted order."""
 
 STOP_WORDS: Final = "to be or not to be"
@@ -99,7 +112,9 @@ class KeywordIndexConformance(ABC):
     def test_k2_searches_the_title(self) -> None:
         """K2: a chunk holds the words of its document's title."""
         with self._partition() as partition:
-            partition.apply(_keys(), [IndexText(key=7, text="delzu", title="bravok", language="none"), _text(8, "delzu")])
+            partition.apply(
+                _keys(), [IndexText(key=7, text="delzu", title="bravok", language="none"), _text(8, "delzu")]
+            )
             assert _found(partition, "bravok") == {7}, "K2: a word of the title does not find the chunk"
 
     def test_k2_returns_ties_with_the_last(self) -> None:
@@ -142,7 +157,9 @@ class KeywordIndexConformance(ABC):
                     for key, score in scores.items():
                         assert score >= 0, f"K3: the score {score} is below 0"
                         close = math.isclose(score, expected[key], rel_tol=1e-9, abs_tol=1e-12)
-                        assert close, f"K3: programme {seed}: the score is {score}, BM25 of what is held {expected[key]}"
+                        assert close, (
+                            f"K3: programme {seed}: the score is {score}, BM25 of what is held {expected[key]}"
+                        )
 
     def test_k3_order_and_grouping_do_not_matter(self) -> None:
         """K3: scores are equal to the last bit however the same chunks came."""

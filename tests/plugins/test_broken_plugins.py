@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from minirag.errors import InvalidInputError, ProviderNotFoundError
-from minirag.interfaces import ProviderSpec, hookimpl
-from minirag.interfaces.specs import INTERFACE_VERSION
+from minirag.errors import InvalidInputError, ProviderError, ProviderNotFoundError
+from minirag.interfaces import INTERFACE_VERSION, ProviderContext, ProviderSpec, hookimpl
+from minirag.models.tenants import ProviderRef
 from minirag.plugins import Registry
 
 if TYPE_CHECKING:
@@ -276,6 +276,14 @@ def test_an_unhashable_object_is_a_plugin_too() -> None:
     registry = Registry.discover([Plugin()])
     assert registry.failures == ()
     assert registry.find("llm", "acme").plugin == "Plugin"
+
+
+def test_a_plugin_cannot_pass_itself_off_as_built_in() -> None:
+    """The name of an entry point or module is free; what counts is where it came from."""
+    plugin = types.SimpleNamespace(__name__="built-in", minirag_llms=hookimpl(lambda: [ProviderSpec("acme", "acme:x")]))
+    registry = Registry.discover([plugin])
+    with pytest.raises(ProviderError, match=r"LLM 'acme' of the plugin 'built-in' \(given as an object\)"):
+        registry.create("llm", ProviderRef(provider="acme"), ProviderContext())
 
 
 @pytest.mark.parametrize("plugins", ["healthy", b"healthy", 5, [None], ["healthy", 3], [True]])

@@ -19,6 +19,7 @@ class Page:
     """What is sent for a path.
 
     Attributes:
+        delay: seconds before the answer begins.
         drip: seconds between single bytes of the body.
         drip_head: seconds between single bytes of an endless header, sent in place of the page.
         length: the `Content-Length` to claim instead of the true one; a negative one claims none.
@@ -27,6 +28,7 @@ class Page:
     body: bytes = b""
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=lambda: {"Content-Type": "text/html; charset=UTF-8"})
+    delay: float = 0.0
     drip: float = 0.0
     drip_head: float = 0.0
     length: int | None = None
@@ -89,6 +91,7 @@ class _Connection(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self.server.owner.requests.append((self.path, {name.lower(): value for name, value in self.headers.items()}))
         page = self.server.owner.pages.get(self.path, Page(status=404))
+        time.sleep(page.delay)
         with contextlib.suppress(OSError):
             if page.drip_head:
                 self.wfile.write(b"HTTP/1.1 200 OK\r\nX-Endless: ")

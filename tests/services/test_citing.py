@@ -123,6 +123,16 @@ def test_the_quote_is_the_sentence_that_supports_the_statement(written: str, quo
     assert citation.quote == quote
 
 
+def test_a_marker_that_begins_a_line_is_about_what_follows() -> None:
+    """Lists of findings, each after its marker, quote each their own; a bare list of sources quotes for what it ends."""
+    citer = cited("[1] Phones may be returned within 14 days.\n[2] Express costs 9 euros.")
+    assert [(citation.marker, citation.quote) for citation in citer.citations] == [
+        ("[1]", "A phone may be returned within 14 days."),
+        ("[2]", "Express costs 9 euros."),
+    ]
+    assert cited("Shipping is free above 50 euros.\n\n[2]").citations[0].quote == "Shipping is free above 50 euros."
+
+
 def test_two_markers_of_one_sentence_quote_by_their_own_parts() -> None:
     """Each marker is about what stands between it and the marker before."""
     citer = cited("A laptop may be returned within 30 days [1] and a phone may be returned within 14 days [1].")
@@ -187,6 +197,19 @@ def test_only_what_may_become_a_marker_is_held_back() -> None:
     assert citer.feed(" and [x") == [" and [x"]
     assert citer.feed("]. ") == ["]."]
     assert citer.finish() == []
+
+
+def test_a_long_answer_is_cited_to_its_end_in_linear_time() -> None:
+    """Only the latest prose is remembered; statements near the end still find their sentences."""
+    citer = Citer(HITS)
+    for piece in re.findall(r"\S+\s*", "A phone may be returned within 14 days. So it is said, over and over. " * 1500):
+        citer.feed(piece)
+    citer.feed("Express costs 9 euros [2]. [1] says that Acme was founded in Oslo.")
+    citer.finish()
+    assert [citation.quote for citation in citer.citations] == [
+        "Express costs 9 euros.",
+        "Acme was founded in 1998 in Oslo.",
+    ]
 
 
 def test_an_extractive_answer_quotes_exactly_its_sentences() -> None:
@@ -260,7 +283,7 @@ def cut_texts(draw: st.DrawFn) -> tuple[str, list[str]]:
 
 
 @given(cut_texts(), DOCUMENTS)
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=300, deadline=None)
 def test_a_cut_stream_gives_the_same_answer(cut: tuple[str, list[str]], documents: list[tuple[str, int]]) -> None:
     """Text, citations and unknown markers do not depend on how the stream was cut."""
     text, pieces = cut
@@ -276,7 +299,7 @@ def test_a_cut_stream_gives_the_same_answer(cut: tuple[str, list[str]], document
 
 
 @given(TEXTS, DOCUMENTS)
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=300, deadline=None)
 def test_every_citation_is_an_exact_span_and_every_marker_cites(text: str, documents: list[tuple[str, int]]) -> None:
     """Whatever model and documents say: quotes equal their spans, and text and citations name the same markers."""
     versions = {f"v-k{number}": "x" * start + document for number, (document, start) in enumerate(documents)}
@@ -296,7 +319,7 @@ def test_every_citation_is_an_exact_span_and_every_marker_cites(text: str, docum
 
 
 @given(TEXTS, TEXTS)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_a_supporting_span_lies_in_its_text(text: str, statement: str) -> None:
     """Any two texts give a span, never an empty one of a text that holds something."""
     start, end = supporting_span(text, statement)

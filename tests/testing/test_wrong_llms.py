@@ -184,7 +184,7 @@ def test_wrong_model_fails_by_its_clause(model: Callable[[], LLM], clause: str, 
 @pytest.mark.parametrize("way", ["generate", "stream", "agenerate", "astream"])
 def test_wrong_failures_fail_l6(failing: Callable[[], LLM], way: str) -> None:
     """L6 refuses a foreign error, a key in the chain, and a failing model that does not fail."""
-    with pytest.raises(AssertionError, match="^L6: "):
+    with pytest.raises(AssertionError, match=r"^L6: "):
         suite_of(Right, failing=failing).test_l6_failures_are_provider_errors(way)
 
 

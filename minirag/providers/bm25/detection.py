@@ -29,7 +29,7 @@ def detect_language(text: str) -> str:
     shares = _function_words()
     weights: dict[str, float] = {}
     for word in words.keys() & shares.keys():
-        often = words[word] ** 0.5  # so that one frequent name, such as Los Angeles, outweighs nothing
+        often = words[word] ** 0.5  # a word that comes often is less evidence than many different ones
         for language, share in shares[word]:
             weights[language] = weights.get(language, 0.0) + often * share
     if not weights:
@@ -37,8 +37,9 @@ def detect_language(text: str) -> str:
     (best, weight), *others = sorted(weights.items(), key=lambda item: (-item[1], item[0]))[:2]
     if best not in LANGUAGES or (others and weight < _LEAST_LEAD * others[0][1]):
         return NO_LANGUAGE
-    hits = sum(count for word, count in words.items() if word in LANGUAGES[best].function_words)
-    sure = hits >= max(_LEAST_WORDS, _LEAST_SHARE * (words.total() + sum(map(len, runs))))
+    hits = words.keys() & LANGUAGES[best].function_words
+    share = sum(words[word] for word in hits) / (words.total() + sum(map(len, runs)))
+    sure = len(hits) >= _LEAST_WORDS and share >= _LEAST_SHARE
     return best if sure else NO_LANGUAGE
 
 

@@ -99,7 +99,7 @@ class Bm25Partition(KeywordPartition):
         keys: list[Keys] = [np.empty(0, np.int64)]
         scores: list[Scores] = [np.empty(0, np.float64)]
         for segment, scored in self._scored(state, query):
-            positions = np.flatnonzero(scored > 0)
+            positions: NDArray[np.integer] = np.flatnonzero(scored > 0)
             if wanted is not None and len(wanted) < len(positions):
                 _, positions = segment.find(wanted)
                 positions = positions[scored[positions] > 0]

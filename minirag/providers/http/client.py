@@ -236,7 +236,9 @@ class HttpClient:
         (`loop.shutdown_asyncgens`, which `asyncio.run` calls): connections never outlive their loop.
         """
         loop = asyncio.get_running_loop()
-        verification = self._ssl_context or await asyncio.to_thread(self._verification)
+        verification = self._ssl_context
+        if verification is None:
+            verification = await asyncio.to_thread(self._verification)
         with self._lock:
             for other in [other for other in self._async_clients if other.is_closed()]:
                 del self._async_clients[other]

@@ -20,7 +20,7 @@ __all__ = ["Extractive", "ExtractiveOptions", "create"]
 # Measured on the 1,190 questions of XQuAD (English) with five retrieved paragraphs, BM25 and MiniLM: the first sentence
 # holds the expected answer for 80-81 of 100 questions, one of the first three for 93-95. No weight within half and double
 # of these moves that by more than 2 points.
-_TITLE, _BEFORE, _PASSAGE, _COSINE, _RANK, _CUE = 0.5, 0.4, 0.25, 0.6, 0.02, 0.12
+_TITLE, _BEFORE, _PASSAGE, _COSINE, _RANK, _CUE = 0.5, 0.4, 0.25, 0.6, 0.02, 0.25
 _AFTER_QUESTION = 0.9  # a question in the text, as in a list of frequent ones, is about the sentence after it
 
 # A further sentence must reach this part of the best one's score: 1.4 to 1.6 sentences an answer, which hold the expected
@@ -81,6 +81,7 @@ class Extractive(LLM):
     """
 
     reads_prompts = False
+    metered = False
 
     def __init__(self, *, max_sentences: int = 3) -> None:
         self._max_sentences = max_sentences

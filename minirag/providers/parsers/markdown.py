@@ -12,7 +12,7 @@ from minirag.types import MetadataValue
 
 __all__ = ["MarkdownParser", "create"]
 
-_FIELD = re.compile(r"([A-Za-z_][\w .-]{0,99}?)[ \t]*:(?:[ \t]+(.*?))?[ \t]*\Z")
+_NAME = re.compile(r"[A-Za-z_][\w .-]{0,99}\Z")
 _INTEGER = re.compile(r"[+-]?(?:0|[1-9]\d{0,17})\Z")
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}\Z")
 _TITLE_LIMIT = 2000
@@ -54,10 +54,11 @@ def _front_matter(block: str) -> dict[str, MetadataValue]:
     """Return the fields of YAML front matter that are one plain value each; nested ones are left out."""
     fields: dict[str, MetadataValue] = {}
     for line in block.splitlines():
-        match = _FIELD.match(line)
-        if match is None or not match[2] or match[2][0] in "[{|>&*!#%@`":
-            continue
-        fields[match[1]] = _value(match[2])
+        name, colon, written = line.partition(":")
+        value = written.strip()
+        # An indented line belongs to a nested value, and these marks begin one.
+        if colon and _NAME.match(name) and written[:1].isspace() and value and value[0] not in "[{|>&*!#%@`":
+            fields[name.rstrip()] = _value(value)
     return fields
 
 

@@ -12,6 +12,7 @@ from sqlalchemy.exc import OperationalError
 from minirag.errors import SchemaVersionError, StorageCorruptError, StorageError
 from minirag.providers.sqlalchemy import tables as t
 from minirag.providers.sqlalchemy.engine import PAGE_SIZE, Settings
+from minirag.providers.sqlalchemy.planner import write_statistics
 from minirag.providers.sqlalchemy.translation import translated
 from minirag.types import new_id
 
@@ -78,6 +79,7 @@ def _create_or_migrate(connection: Connection, settings: Settings) -> str:
             "CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num))"
         )
         connection.exec_driver_sql("INSERT INTO alembic_version VALUES (?)", (HEAD,))
+        write_statistics(connection)
         connection.execute(t.settings.insert(), {"name": "workspace_id", "value": workspace_id})
     else:
         workspace_id = state[1]

@@ -1,0 +1,175 @@
+"""Commands on what there is: tenants, bots, sources."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from minirag.cli.knowledge import print_report, progress_of
+from minirag.cli.places import bot_of, confirm, open_workspace, print_json, print_table, session_of, settings_of
+from minirag.errors import InvalidInputError
+from minirag.models.tenants import BotProfile, Tenant
+
+__all__ = [
+    "create_bot",
+    "create_tenant",
+    "delete_bot",
+    "delete_tenant",
+    "ingest_sources",
+    "list_bots",
+    "list_sources",
+    "list_tenants",
+    "remove_source",
+    "show_bot",
+    "update_bot",
+    "update_tenant",
+]
+
+
+def list_tenants(options: argparse.Namespace) -> int:
+    """Print every tenant."""
+    with open_workspace(options) as workspace:
+        tenants = workspace.tenants.list()
+    if options.json:
+        print_json(tenants)
+    else:
+        print_table(["slug", "name", "made"], [[t.slug, t.name, f"{t.created_at:%Y-%m-%d}"] for t in tenants])
+    return 0
+
+
+def create_tenant(options: argparse.Namespace) -> int:
+    """Make a tenant."""
+    with open_workspace(options, create=True) as workspace:
+        tenant = workspace.tenants.create(options.slug, options.name)
+    return _print_tenant(tenant, options)
+
+
+def update_tenant(options: argparse.Namespace) -> int:
+    """Rename a tenant."""
+    changes: dict[str, Any] = {}
+    if options.name is not None:
+        changes["name"] = options.name
+    if options.new_slug is not None:
+        changes["new_slug"] = options.new_slug
+    if not changes:
+        raise InvalidInputError("nothing to change: give --name or --new-slug")
+    with open_workspace(options) as workspace:
+        tenant = workspace.tenants.update(options.slug, **changes)
+    return _print_tenant(tenant, options)
+
+
+def _print_tenant(tenant: Tenant, options: argparse.Namespace) -> int:
+    if options.json:
+        print_json(tenant)
+    else:
+        print(f"tenant {tenant.slug} ({tenant.name})")
+    return 0
+
+
+def delete_tenant(options: argparse.Namespace) -> int:
+    """Delete a tenant and all its data."""
+    with open_workspace(options) as workspace:
+        tenant = workspace.tenants.get(options.slug)
+        if not confirm(f"Delete tenant {tenant.slug!r} with all its bots, documents and chats?", options):
+            return 1
+        workspace.tenants.delete(options.slug)
+    return _done({"deleted": options.slug}, f"deleted tenant {options.slug}", options)
+
+
+def list_bots(options: argparse.Namespace) -> int:
+    """Print the tenant's bots."""
+    with open_workspace(options) as workspace:
+        profiles = session_of(workspace, options).bots.list()
+    if options.json:
+        print_json(profiles)
+    else:
+        rows = [[profile.name, profile.llm, profile.embedder, profile.chunker] for profile in profiles]
+        print_table(["name", "llm", "embedder", "chunker"], rows)
+    return 0
+
+
+def create_bot(options: argparse.Namespace) -> int:
+    """Make a bot; the tenant must exist."""
+    with open_workspace(options) as workspace:
+        session = session_of(workspace, options)
+        profile = session.bots.create(options.name, **settings_of(options)).profile
+    return _print_profile(profile, options)
+
+
+def update_bot(options: argparse.Namespace) -> int:
+    """Change a bot's settings."""
+    settings = settings_of(options)
+    if not settings:
+        raise InvalidInputError("nothing to change: give a setting, such as --llm")
+    with open_workspace(options) as workspace:
+        profile = session_of(workspace, options).bots.update(options.name, **settings)
+    return _print_profile(profile, options)
+
+
+def _print_profile(profile: BotProfile, options: argparse.Namespace) -> int:
+    if options.json:
+        print_json(profile)
+    else:
+        print(f"bot {profile.name}: answers by {profile.llm}, vectors by {profile.embedder}, cut by {profile.chunker}")
+    return 0
+
+
+def show_bot(options: argparse.Namespace) -> int:
+    """Print a bot's settings and size."""
+    with open_workspace(options) as workspace:
+        bot = session_of(workspace, options).bot(options.name)
+        profile, stats = bot.profile, bot.stats()
+    if options.json:
+        print_json({"profile": profile, "stats": stats})
+    else:
+        rows = [*dict(profile).items(), *dict(stats).items()]
+        print_table(["setting", "value"], [[name, value] for name, value in rows])
+    return 0
+
+
+def delete_bot(options: argparse.Namespace) -> int:
+    """Delete a bot and its documents."""
+    with open_workspace(options) as workspace:
+        bot = session_of(workspace, options).bot(options.name)
+        if not confirm(f"Delete bot {bot.name!r} with all its documents and chats?", options):
+            return 1
+        bot.delete()
+    return _done({"deleted": options.name}, f"deleted bot {options.name}", options)
+
+
+def list_sources(options: argparse.Namespace) -> int:
+    """Print a bot's sources."""
+    with open_workspace(options) as workspace:
+        sources = bot_of(workspace, options).sources.list()
+    if options.json:
+        print_json(sources)
+    else:
+        rows = [[s.id, s.kind, s.name, s.status, s.error or s.locator] for s in sources]
+        print_table(["id", "kind", "name", "status", "locator or error"], rows)
+    return 0
+
+
+def ingest_sources(options: argparse.Namespace) -> int:
+    """Read sources again."""
+    with open_workspace(options) as workspace:
+        bot = bot_of(workspace, options)
+        if not options.sources:
+            return print_report(bot.ingest(progress=progress_of(options)), options)
+        found = [bot.sources.get(source) for source in options.sources]
+        codes = [print_report(bot.sources.ingest(s, progress=progress_of(options)), options) for s in found]
+        return max(codes)
+
+
+def remove_source(options: argparse.Namespace) -> int:
+    """Remove a source and its documents."""
+    with open_workspace(options) as workspace:
+        number = bot_of(workspace, options).sources.remove(options.source)
+    return _done({"removed_documents": number}, f"removed the source and its {number} documents", options)
+
+
+def _done(value: object, sentence: str, options: argparse.Namespace) -> int:
+    if options.json:
+        print_json(value)
+    else:
+        print(sentence)
+    return 0

@@ -1,0 +1,196 @@
+"""The extractive answerer: the right sentence with its marker, or nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from minirag.interfaces.llm import LLMRequest, Passage
+from minirag.interfaces.specs import ProviderContext
+from minirag.providers.local.extractive import Extractive, ExtractiveOptions, create
+
+RETURNS = (
+    "# Returns\n\nAcme sells laptops and phones in Norway. A laptop may be returned within 30 days of delivery. "
+    "A phone may be returned within\n14 days. Refunds reach the customer's account after five working days."
+)
+COMPANY = (
+    "The company was founded by Kari Nordmann. It was founded in a garage in Bergen in 1998. Its first product was a modem. "
+    "Today it has offices in four countries."
+)
+SHIPPING = "How much is express shipping?\nNine euros for each parcel. Is shipping free?\nAbove fifty euros it is."
+WEATHER = "Rain falls in Bergen on most days of the year. The mountains keep the clouds above the town."
+
+
+def ask(
+    question: str, *texts: str, scores: tuple[float, ...] = (), titles: tuple[str | None, ...] = (), sentences: int = 1
+) -> str:
+    """Return the answer from passages of these texts; scores are 0, as by keyword search, unless given."""
+    passages = tuple(
+        Passage(number, text, titles[number - 1] if titles else None, scores[number - 1] if scores else 0.0)
+        for number, text in enumerate(texts, start=1)
+    )
+    return Extractive(max_sentences=sentences).generate(LLMRequest((), question, passages)).text
+
+
+@pytest.mark.parametrize(
+    ("question", "answer"),
+    [
+        ("How long may I return a laptop?", "A laptop may be returned within 30 days of delivery. [1]"),
+        ("return of phones", "A phone may be returned within 14 days. [1]"),
+        ("When do refunds reach my account?", "Refunds reach the customer's account after five working days. [1]"),
+        ("Who founded the company?", "The company was founded by Kari Nordmann. [2]"),
+        ("In what year was the company founded?", "It was founded in a garage in Bergen in 1998. [2]"),
+        ("What was the company's first product?", "Its first product was a modem. [2]"),
+        ("How much is express shipping?", "Nine euros for each parcel. [3]"),
+        ("What keeps the clouds above the town?", "The mountains keep the clouds above the town. [4]"),
+    ],
+)
+def test_the_best_sentence_is_quoted_with_its_marker(question: str, answer: str) -> None:
+    """The sentence that answers comes word for word, its white space collapsed, whichever passage holds it."""
+    assert ask(question, RETURNS, COMPANY, SHIPPING, WEATHER) == answer
+
+
+@pytest.mark.parametrize(
+    ("question", "text", "answer"),
+    [
+        (
+            "手机多少天内可以退货？",
+            "笔记本电脑可在三十天内退货。手机可在十四天内退货。运费为九欧元。",
+            "手机可在十四天内退货。 [1]",
+        ),
+        (
+            "電話は何日以内に返品できますか",
+            "送料は九ユーロです。電話は十四日以内に返品できます。",
+            "電話は十四日以内に返品できます。 [1]",
+        ),
+        (
+            "За сколько дней можно вернуть телефон?",
+            "Ноутбук стоит дорого. Телефон можно вернуть за 14 дней.",
+            "Телефон можно вернуть за 14 дней. [1]",
+        ),
+        (
+            "Wer gründete die Firma?",
+            "Die Firma verkauft Telefone. Kari Nordmann gründete die Firma in Bergen.",
+            "Kari Nordmann gründete die Firma in Bergen. [1]",
+        ),
+        (
+            "फ़ोन कितने दिनों में लौटाया जा सकता है?",
+            "कंपनी ओस्लो में है। फ़ोन 14 दिनों में लौटाया जा सकता है।",
+            "फ़ोन 14 दिनों में लौटाया जा सकता है। [1]",
+        ),
+        (
+            "متى يمكن إرجاع الهاتف",
+            "تقع الشركة في أوسلو. يمكن إرجاع الهاتف خلال 14 يوما.",
+            "يمكن إرجاع الهاتف خلال 14 يوما. [1]",
+        ),
+    ],
+)
+def test_other_scripts_answer_too(question: str, text: str, answer: str) -> None:
+    """Words and character pairs do the same work in scripts with and without spaces."""
+    assert ask(question, text) == answer
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "Which enzymes does the liver release during fasting?",
+        "What is the boundary layer of a hypersonic wing?",
+        "Who is the chancellor of Austria?",
+        "who are you?",
+        "???",
+        "",
+    ],
+)
+@pytest.mark.parametrize("cosine", [0.0, 0.12])
+def test_a_question_that_the_passages_do_not_answer_is_left_alone(question: str, cosine: float) -> None:
+    """Without evidence the text is empty and the finish reason says so, with cosines and without."""
+    passages = tuple(
+        Passage(number, text, None, cosine) for number, text in enumerate((RETURNS, COMPANY, WEATHER), start=1)
+    )
+    response = Extractive().generate(LLMRequest((), question, passages))
+    assert (response.text, response.finish_reason) == ("", "abstain")
+
+
+def test_no_passages_no_answer() -> None:
+    """An empty context abstains, and so does one of blank texts and headings."""
+    for texts in [(), ("",), (" \n",), ("# Returns of laptops",), ("Returns of laptops",)]:
+        assert ask("Returns of laptops?", *texts) == ""
+
+
+def test_a_high_cosine_carries_a_sentence_that_shares_few_words() -> None:
+    """Where dense search is sure, half the words suffice; alone, they do not."""
+    question = "Which entrepreneur established the manufacturer of Acme computers?"
+    text = "Acme was started by Kari Nordmann. She likes skiing."
+    assert ask(question, text) == ""
+    assert ask(question, text, scores=(0.65,)) == "Acme was started by Kari Nordmann. [1]"
+    assert ask(question, "She likes skiing.", scores=(0.95,)) == ""
+
+
+def test_a_title_stands_in_for_words_the_sentence_leaves_out() -> None:
+    """The subject of a document is often only in its title."""
+    texts = ("It may be returned within 30 days.", "It may be returned within 14 days.")
+    assert (
+        ask("How long may a phone be returned?", *texts, titles=("Laptop", "Phone"))
+        == "It may be returned within 14 days. [2]"
+    )
+
+
+def test_further_sentences_come_while_they_are_nearly_as_good() -> None:
+    """At most `max_sentences`, best first, none twice."""
+    first = "A laptop may be returned within 30 days of delivery."
+    second = "A laptop may be returned in any shop within 30 days."
+    texts = (first, second, first, "Phones are sold in Norway.")
+    assert ask("May a laptop be returned within 30 days?", *texts, sentences=3) == f"{first} [1] {second} [2]"
+    assert ask("May a laptop be returned within 30 days?", *texts, sentences=1) == f"{first} [1]"
+
+
+def test_a_documents_own_note_numbers_are_not_taken_for_markers() -> None:
+    """`[7]` in a document would cite passage 7."""
+    assert (
+        ask("When was the tower built?", "The tower was built in 1889 [7].") == "The tower was built in 1889 (7). [1]"
+    )
+
+
+@given(st.text(max_size=80), st.lists(st.text(max_size=120), max_size=4), st.floats(-1, 1))
+@settings(max_examples=200, deadline=None)
+def test_any_text_gives_a_well_formed_answer(question: str, texts: list[str], score: float) -> None:
+    """Streamed and whole answers are equal; every sentence ends in a marker of a passage; empty means abstained."""
+    passages = tuple(Passage(number, text, text[:9], score) for number, text in enumerate(texts, start=1))
+    request = LLMRequest((), question, passages)
+    engine = Extractive()
+    response = engine.generate(request)
+    chunks = list(engine.stream(request))
+    assert "".join(chunk.text for chunk in chunks) == response.text
+    assert chunks[-1].finish_reason == response.finish_reason == ("stop" if response.text else "abstain")
+    assert all(1 <= int(number) <= len(texts) for number in re.findall(r"\[(\d+)\]", response.text))
+    assert not response.text or re.search(r" \[\d\]\Z", response.text)
+
+
+def test_a_stream_comes_sentence_by_sentence() -> None:
+    """Each sentence with its marker is a chunk; the last chunk carries the finish reason."""
+    passages = (
+        Passage(1, "A laptop may be returned within 30 days.", None, 0.0),
+        Passage(2, "A laptop may be returned.", None, 0.0),
+    )
+    chunks = list(Extractive().stream(LLMRequest((), "May a laptop be returned?", passages)))
+    assert [chunk.text for chunk in chunks] == [
+        "A laptop may be returned within 30 days. [1]",
+        " A laptop may be returned. [2]",
+        "",
+    ]
+    assert [chunk.finish_reason for chunk in chunks] == [None, None, "stop"]
+    assert (
+        asyncio.run(Extractive().agenerate(LLMRequest((), "May a laptop be returned?", passages))).text.count("[") == 2
+    )
+
+
+def test_the_factory_makes_an_engine_that_reads_no_prompts() -> None:
+    """It is named as what it is, and takes the number of sentences."""
+    engine = create(ExtractiveOptions(max_sentences=2), ProviderContext())
+    assert (engine.name, engine.reads_prompts) == ("extractive", False)
+    with pytest.raises(ValueError, match="max_sentences"):
+        ExtractiveOptions(max_sentences=0)
