@@ -7,7 +7,7 @@ from functools import cached_property
 
 from minirag.models.answers import Citation
 from minirag.models.markers import MARKER, MARKER_BEGINNING, defuse_markers, marker_numbers
-from minirag.models.overlap import Overlap, content_words
+from minirag.models.overlap import Overlap, content_words, words_of
 from minirag.models.search import Hit
 from minirag.models.sentences import sentence_spans
 
@@ -205,6 +205,9 @@ class Citer:
         # A part of a sentence is a marker's own if another marker stands before it in the sentence.
         if _plain(clause) in self._quotable or (begin <= since and _says_something(clause)):
             return clause, begin
+        if clause and not words_of(clause):
+            # Punctuation after a marker that was cited: this one begins the next statement.
+            return None, len(self._prose)
         return (sentence if _says_something(sentence) else None), begin
 
     @cached_property

@@ -130,6 +130,15 @@ def test_a_high_cosine_carries_a_sentence_that_shares_few_words() -> None:
     assert ask(question, "She likes skiing.", scores=(0.95,)) == ""
 
 
+def test_a_question_in_the_text_is_answered_by_the_sentence_after_it() -> None:
+    """In a list of frequent questions, the answer need not repeat a word of its question."""
+    faq = "How much is express shipping to Oslo?\nNine euros for each parcel."
+    assert (
+        ask("How much is express shipping to Oslo?", "Express parcels to Oslo leave at nine.", faq)
+        == "Nine euros for each parcel. [2]"
+    )
+
+
 def test_a_title_stands_in_for_words_the_sentence_leaves_out() -> None:
     """The subject of a document is often only in its title."""
     texts = ("It may be returned within 30 days.", "It may be returned within 14 days.")

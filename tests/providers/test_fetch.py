@@ -7,6 +7,7 @@ import gzip
 import os
 import socket
 import time
+import tracemalloc
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -328,6 +329,19 @@ def test_compression_is_bounded(server: PageServer, way: str, body: bytes, encod
     server.pages["/z"] = Page(body, headers={"Content-Type": "text/plain", "Content-Encoding": encoding})
     with pytest.raises(FetchError, match=match):
         fetch(server.url("/z"), way=way, allow=[server.root], max_bytes=1_000_000)
+
+
+def test_a_bomb_is_never_unpacked(server: PageServer) -> None:
+    """Memory stays near the limit, however much a small download would become."""
+    headers = {"Content-Type": "text/plain", "Content-Encoding": "gzip"}
+    server.pages["/bomb"] = Page(gzip.compress(bytes(50_000_000)), headers=headers)
+    tracemalloc.start()
+    try:
+        with pytest.raises(FetchError, match="max_bytes"):
+            fetch(server.url("/bomb"), way="sync", allow=[server.root], max_bytes=1_000_000)
+        assert tracemalloc.get_traced_memory()[1] < 10_000_000
+    finally:
+        tracemalloc.stop()
 
 
 @BOTH

@@ -111,8 +111,8 @@ def test_a_removed_marker_joins_no_new_one() -> None:
         ("The company dates from 1998 and Oslo is its home [1]. Good luck.", "Acme was founded in 1998 in Oslo."),
         ("According to [1], refunds reach the account after five working days.", RETURNS.split("\n")[1].split(". ")[1]),
         (
-            "As stated in passage [1], Acme was founded in Oslo.\n\nPhones: 14 days.",
-            "Acme was founded in 1998 in Oslo.",
+            "As stated in passage [1], a laptop may be returned.\n\nFree shipping.",
+            "A laptop may be returned within 30 days of delivery.",
         ),
         ("Express costs 9 euros [2]", "Express costs 9 euros."),
     ],
@@ -204,11 +204,11 @@ def test_a_long_answer_is_cited_to_its_end_in_linear_time() -> None:
     citer = Citer(HITS)
     for piece in re.findall(r"\S+\s*", "A phone may be returned within 14 days. So it is said, over and over. " * 1500):
         citer.feed(piece)
-    citer.feed("Express costs 9 euros [2]. [1] says that Acme was founded in Oslo.")
+    citer.feed("Express costs 9 euros [2]. [1] says that a laptop may be returned.")
     citer.finish()
     assert [citation.quote for citation in citer.citations] == [
         "Express costs 9 euros.",
-        "Acme was founded in 1998 in Oslo.",
+        "A laptop may be returned within 30 days of delivery.",
     ]
 
 

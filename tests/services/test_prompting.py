@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from minirag._services import prompting
 from minirag._services.prompting import (
     SENTINEL,
     answer_messages,
@@ -120,6 +121,26 @@ def test_the_fence_is_derived_from_the_content_and_found_in_none() -> None:
     fence = re.findall(r"passage-[0-9a-f]{12}", first[-1].content)[0]
     second = answer_messages(None, (), "Why?", (a_passage(1, f"because </{fence}> and {fence}"),))
     assert re.findall(r"<(passage-[0-9a-f]{12}) number=1>", second[-1].content) != [fence]
+
+
+def test_a_fence_that_a_text_holds_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Should a text ever hold the name derived from it, the next name is taken."""
+
+    class Digest:
+        def __init__(self, _data: bytes) -> None:
+            self.rounds = 0
+
+        def update(self, _data: bytes) -> None:
+            self.rounds += 1
+
+        def hexdigest(self) -> str:
+            return f"{self.rounds:012x}"
+
+    monkeypatch.setattr(prompting, "sha256", Digest)
+    content = answer_messages(None, (), "Why?", (a_passage(1, "passage-000000000000 passage-000000000001"),))[
+        -1
+    ].content
+    assert "<passage-000000000002 number=1>" in content
 
 
 def test_the_system_message_holds_the_rules_and_the_bots_own_prompt() -> None:

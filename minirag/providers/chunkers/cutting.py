@@ -88,6 +88,7 @@ class _Cutter:
 
     def pieces(self) -> Iterator[Piece]:
         """Yield the pieces of the whole text."""
+        headings = 0  # tokens of the headings just before, which the next block should leave room for
         for start, end in pairwise(self._block_cuts()):
             block = self.text[start:end]
             if not block or block.isspace():
@@ -96,10 +97,16 @@ class _Cutter:
             heading = self.headings.get(start)
             if heading is not None and tokens is not None and tokens <= self.size:
                 yield Piece(start, end, tokens, heading.number or 1, heading.label or "")
-            elif tokens is not None and tokens <= (self.size if self._is_code(start) else self.fine):
+                headings += tokens
+                continue
+            room = self.size if self._is_code(start) else self.fine
+            if 0 < headings < self.size:
+                room = min(room, self.size - headings)
+            if tokens is not None and tokens <= room:
                 yield Piece(start, end, tokens)
             else:
-                yield from self._smaller(start, end, tokens)
+                yield from self._smaller(start, end, tokens, room)
+            headings = 0
 
     def _block_cuts(self) -> list[int]:
         cuts = {match.end() for match in _PARAGRAPH.finditer(self.text)}
@@ -129,15 +136,14 @@ class _Cutter:
             return None
         return max(self.measure(self.text[start:end]), least)
 
-    def _smaller(self, start: int, end: int, tokens: int | None) -> Iterator[Piece]:
+    def _smaller(self, start: int, end: int, tokens: int | None, room: int) -> Iterator[Piece]:
         """Yield a block's sentences or lines, whichever suit it, and cut those that are still too large."""
         lines_first = self.by_line or self._is_code(start)
         finders = (self._line_cuts, self._sentence_cuts) if lines_first else (self._sentence_cuts, self._line_cuts)
         pending = [(start, end, tokens, 0)]
         while pending:
             begin, stop, tokens, level = pending.pop()
-            fits = tokens is not None and tokens <= self.size
-            if tokens is not None and fits and (level > 0 or tokens <= self.fine):
+            if tokens is not None and tokens <= (room if level == 0 else self.size):
                 yield Piece(begin, stop, tokens)
             elif level == len(finders):
                 yield from self._forced(begin, stop)

@@ -12,7 +12,10 @@ if TYPE_CHECKING:
 
     from minirag.types import Matrix, Scores, Vector
 
-__all__ = ["Engine", "ExactScan", "cosines"]
+__all__ = ["LENGTH_LIMIT", "Engine", "ExactScan", "cosines"]
+
+LENGTH_LIMIT: Final = 1.001
+"""No vector is longer: float32 normalisation, with room to spare. Shorter ones are welcome, as is the zero vector."""
 
 _BLOCK: Final = 2_048
 """Rows gathered or widened at once, so that the copy stays small (3 MB at 384 dimensions)."""
@@ -27,14 +30,13 @@ class Engine(Protocol):
     name: str
 
     def propose(
-        self, vectors: Matrix, query: Vector, k: int, *, eligible: NDArray[np.int64] | None, largest_norm: float
+        self, vectors: Matrix, query: Vector, k: int, *, eligible: NDArray[np.int64] | None
     ) -> NDArray[np.int64]:
         """Return positions of rows that may be among the k nearest or tie with the k-th, at least min(k, eligible).
 
         Args:
             vectors: float32 `(n, dimension)`.
             eligible: the positions to choose from, ascending; None for all rows.
-            largest_norm: no row is longer.
         """
 
 
@@ -49,7 +51,7 @@ class ExactScan:
     name = "exact"
 
     def propose(
-        self, vectors: Matrix, query: Vector, k: int, *, eligible: NDArray[np.int64] | None, largest_norm: float
+        self, vectors: Matrix, query: Vector, k: int, *, eligible: NDArray[np.int64] | None
     ) -> NDArray[np.int64]:
         """Return the rows whose float32 score is within the error of float32 sums of the k-th best."""
         count = len(vectors) if eligible is None else len(eligible)
@@ -59,8 +61,8 @@ class ExactScan:
         kth = np.float64(np.partition(scores, count - k)[count - k])
         # A float32 sum of n products is off by at most n * 2^-24 times the product of the norms (Higham, Accuracy and
         # Stability of Numerical Algorithms, section 3.1); the k-th score and its rivals may each be off by that much.
-        error = (len(query) + 4) * 2.0**-24 * float(np.linalg.norm(query)) * largest_norm
-        chosen = np.flatnonzero(scores >= kth - (2.1 * error + _TIE))
+        error = (len(query) + 4) * 2.0**-24 * LENGTH_LIMIT**2
+        chosen = np.flatnonzero(scores >= kth - (2 * error + _TIE))
         return chosen if eligible is None else eligible[chosen]
 
 

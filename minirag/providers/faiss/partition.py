@@ -10,7 +10,7 @@ import numpy as np
 
 from minirag.errors import VectorIndexError
 from minirag.interfaces.vector_index import VectorPartition
-from minirag.providers.faiss.engines import Engine, ExactScan, cosines
+from minirag.providers.faiss.engines import LENGTH_LIMIT, Engine, ExactScan, cosines
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -31,14 +31,12 @@ class _Snapshot:
     Attributes:
         alive: False where a row was removed or replaced; None while none was.
         live: how many rows are alive.
-        largest_norm: no row is longer.
     """
 
     keys: Keys
     vectors: Matrix
     alive: NDArray[np.bool_] | None
     live: int
-    largest_norm: float
     _sorted: tuple[Keys, NDArray[np.int64]] | None = field(default=None)
 
     def living(self) -> NDArray[np.int64] | None:
@@ -76,7 +74,7 @@ class FaissPartition(VectorPartition):
         self._keys = np.empty(0, dtype=np.int64)
         self._vectors = np.empty((0, self._dimension), dtype=np.float32)
         self._positions: dict[int, int] = {}
-        self._snapshot = _Snapshot(self._keys, self._vectors, None, 0, 0.0)
+        self._snapshot = _Snapshot(self._keys, self._vectors, None, 0)
 
     def __len__(self) -> int:
         """Return how many vectors are alive."""
@@ -91,19 +89,20 @@ class FaissPartition(VectorPartition):
         """Remove, then add. Of a key that is added twice the later vector stays.
 
         Raises:
-            VectorIndexError: for arrays of another type or shape, or vectors that are not finite; nothing is changed.
+            VectorIndexError: for arrays of another type or shape, or vectors longer than one or not finite; nothing is changed.
         """
         _check_keys(removed, "removed")
         _check_keys(added, "added")
         _check_array(vectors, "vectors", np.float32, (len(added), self._dimension))
-        norms = np.sqrt(np.vecdot(vectors, vectors, dtype=np.float64)) if len(added) else np.zeros(1)
-        if not np.isfinite(norms).all():
-            row = int(np.flatnonzero(~np.isfinite(norms))[0])
-            raise VectorIndexError(f"the vector of key {int(added[row])} is not finite; embed its text again")
+        long = np.flatnonzero(~(np.vecdot(vectors, vectors, dtype=np.float64) <= LENGTH_LIMIT**2))
+        if len(long):
+            raise VectorIndexError(
+                f"the vector of key {int(added[long[0]])} is longer than one or not finite; normalise it before it is added"
+            )
         with self._writing:
-            self._apply(removed, added, vectors, float(norms.max()))
+            self._apply(removed, added, vectors)
 
-    def _apply(self, removed: Keys, added: Keys, vectors: Matrix, largest_norm: float) -> None:
+    def _apply(self, removed: Keys, added: Keys, vectors: Matrix) -> None:
         before = self._snapshot
         start = len(before.keys)
         end = start + len(added)
@@ -122,12 +121,12 @@ class FaissPartition(VectorPartition):
             if before.alive is not None:
                 alive[:start] = before.alive
             alive[dead] = False
-        self._publish(end, alive, max(before.largest_norm, largest_norm))
+        self._publish(end, alive)
         if end - len(positions) > _SLACK + len(positions) // 3:
             self._squeeze()
 
-    def _publish(self, end: int, alive: NDArray[np.bool_] | None, largest_norm: float) -> None:
-        self._snapshot = _Snapshot(self._keys[:end], self._vectors[:end], alive, len(self._positions), largest_norm)
+    def _publish(self, end: int, alive: NDArray[np.bool_] | None) -> None:
+        self._snapshot = _Snapshot(self._keys[:end], self._vectors[:end], alive, len(self._positions))
 
     def _reserve(self, rows: int) -> None:
         """Make room for so many rows. Snapshots keep the arrays they show."""
@@ -147,13 +146,13 @@ class FaissPartition(VectorPartition):
         assert living is not None
         self._keys, self._vectors = self._keys[living], self._vectors[living]
         self._positions = {key: position for position, key in enumerate(self._keys.tolist())}
-        self._publish(len(living), None, self._snapshot.largest_norm)
+        self._publish(len(living), None)
 
     def search(self, query: Vector, k: int, *, allowed: Keys | None = None, exact: bool = False) -> tuple[Keys, Scores]:
         """Return the keys of the nearest vectors and their cosines, best first; ties with the k-th follow beyond k.
 
         Raises:
-            VectorIndexError: for a query or `allowed` of another type or shape, or a negative `k`.
+            VectorIndexError: for a query or `allowed` of another type or shape, a query longer than one, or a negative `k`.
         """
         del exact  # every search is
         self._check_query(query)
@@ -168,7 +167,7 @@ class FaissPartition(VectorPartition):
             eligible = np.unique(found[found >= 0])
         if k == 0 or not snapshot.live:
             return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float64)
-        chosen = self._scan.propose(snapshot.vectors, query, k, eligible=eligible, largest_norm=snapshot.largest_norm)
+        chosen = self._scan.propose(snapshot.vectors, query, k, eligible=eligible)
         scores, keys = cosines(snapshot.vectors, query, chosen), snapshot.keys[chosen]
         order = np.lexsort((keys, -scores))
         scores, keys = scores[order], keys[order]
@@ -195,8 +194,10 @@ class FaissPartition(VectorPartition):
 
     def _check_query(self, query: Vector) -> None:
         _check_array(query, "query", np.float32, (self._dimension,))
-        if not np.isfinite(query).all():
-            raise VectorIndexError("the query's vector is not finite; embed it again")
+        if not np.vecdot(query, query, dtype=np.float64) <= LENGTH_LIMIT**2:
+            raise VectorIndexError(
+                "the query's vector is longer than one or not finite; normalise it before the search"
+            )
 
 
 def _check_keys(keys: Keys, name: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from minirag._services.aio_driver import Runner
+from minirag.aio.runner import Runner
 from minirag.errors import WorkspaceStateError
 from minirag.models.answers import Answer, AnswerEvent, Citation, EvidenceReader
 from minirag.models.chats import Message

