@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from minirag.interfaces.chunker import Chunker, ChunkSpan, TextMeasure
 from minirag.interfaces.embedder import Embedder, Familiarity
+from minirag.interfaces.fetcher import Fetched, Fetcher
 from minirag.interfaces.keyword_index import IndexText, KeywordIndex, KeywordPartition
 from minirag.interfaces.llm import LLM, LLMChunk, LLMRequest, LLMResponse, Passage, PromptMessage, TokenUsage
 from minirag.interfaces.parser import ParsedDocument, Parser, ParserInput, Span
@@ -23,6 +24,8 @@ __all__ = [
     "Embedder",
     "EmbeddingSpace",
     "Familiarity",
+    "Fetched",
+    "Fetcher",
     "IndexText",
     "KeywordIndex",
     "KeywordPartition",

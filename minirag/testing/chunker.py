@@ -20,6 +20,10 @@ _PARTS: Final = (
     "```\ncode\n\ncode\n```\n", "- item\n", "| a | b |\n", "知识库。", "ก็ไม่มี", "e\u0301", "👩🏽‍🔬", "🇪🇺🇩🇪", "\u1112\u1161\u11ab",
     " \u0301", "\u200b", "x" * 300, ".", "…", "3.5 ", "e.g. ",
 )  # fmt: skip
+_FIXED: Final = (
+    "a", "a" + " " * 300 + "b", "\n\n a\n\n", "word " * 200, "One sentence. " * 60, "# A\n\n# B\n\n# C\n", "知识" * 200,
+    "```\n" + "code\n\n" * 80, "x" * 3000, "no end", " \u0301", "\ufeff\u200b\ufffd",
+)  # fmt: skip
 _LARGE: Final = {
     "without spaces": "x" * 60_000,
     "of short lines": "ab\n" * 20_000,
@@ -33,7 +37,7 @@ _LARGE: Final = {
 
 def texts_with_structure() -> st.SearchStrategy[str]:
     """Return texts that are not blank: any Unicode, and parts that chunkers look for, in any order."""
-    parts = st.lists(st.sampled_from(_PARTS) | st.text(max_size=5), max_size=40).map("".join)
+    parts = st.lists(st.sampled_from(_PARTS) | st.text(max_size=5), max_size=25).map("".join)
     return (parts | st.text(min_size=1)).filter(lambda text: not text.isspace() and text != "")
 
 
@@ -51,7 +55,7 @@ class ChunkerConformance(ABC):
         seconds: how long a text of 60,000 characters may take.
     """
 
-    examples: ClassVar[int] = 100
+    examples: ClassVar[int] = 60
     seconds: ClassVar[float] = 20.0
 
     @abstractmethod
@@ -133,6 +137,9 @@ class ChunkerConformance(ABC):
             document = ParsedDocument(text, media_type, spans=spans)
             check(document, self.make_chunker().split(document, _count))
 
+        for text in _FIXED:
+            plain = ParsedDocument(text, "text/plain")
+            check(plain, self.make_chunker().split(plain, _count))
         run()
 
 

@@ -98,7 +98,8 @@ class StorageSearchClauses(ABC):
         assert (stats.documents, stats.chunks) == (len(texts), len(expected)), "S11: stats() counted something else"
         assert stats.characters == sum(map(len, texts.values())), "S11: stats() counted other characters"
         words = sum(len(text.split()) for text in texts.values())
-        assert known == (words, pytest.approx(words / 3, abs=1e-4)), "S11: familiarity() is of other versions"
+        assert known[0] == words, "S11: familiarity() is of other versions"
+        assert abs(known[1] - words / 3) < 1e-4, "S11: familiarity() is of other versions"
 
     def test_s11_given_keys(self, world: StorageWorld) -> None:
         """S11: with `keys`, those chunks are yielded and absent ones left out."""

@@ -254,8 +254,15 @@ class VectorIndexConformance(ABC):
         """V1-V9, V11: after any sequence of calls the partition answers as a dictionary would. Needs hypothesis."""
         from minirag.testing.vector_index_machine import run_programmes
 
-        with self._partition() as partition:
-            run_programmes(partition, dimension=self.dimension, programmes=self.programmes)
+        index = self.make_index()
+        try:
+            run_programmes(
+                lambda: self._new_partition(index, "tenant", "bot"),
+                dimension=self.dimension,
+                programmes=self.programmes,
+            )
+        finally:
+            index.close()
 
     # ---------------------------------------------------------------- parts of the tests
     def _new_partition(self, index: VectorIndex, tenant: str, bot_id: str) -> VectorPartition:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from minirag.interfaces.vector_index import VectorPartition
 from minirag.testing.vector_index import cosine, nearest, random_vectors
 
 if TYPE_CHECKING:
-    from minirag.types import Vector
+    from minirag.types import Matrix, Vector
 
 __all__ = ["run_programmes"]
 
@@ -22,15 +23,15 @@ _SEEDS = st.integers(0, 12)
 """Few vectors, so that several keys often hold the same one and tie."""
 
 
-def run_programmes(partition: VectorPartition, *, dimension: int, programmes: int) -> None:
-    """Clear the partition and drive it through random calls, so many times; fail where it differs from a dictionary."""
+def run_programmes(make_partition: Callable[[], VectorPartition], *, dimension: int, programmes: int) -> None:
+    """Drive so many new partitions through random calls; fail where one differs from a dictionary."""
     pool = random_vectors(13, dimension, seed=1)
 
     class Machine(_VectorPartitionMachine):
         def __init__(self) -> None:
-            super().__init__(partition, pool)
+            super().__init__(make_partition(), pool)
 
-    run_state_machine_as_test(  # type: ignore[no-untyped-call]
+    run_state_machine_as_test(
         Machine,
         settings=settings(
             max_examples=programmes,
@@ -44,15 +45,18 @@ def run_programmes(partition: VectorPartition, *, dimension: int, programmes: in
 
 
 class _VectorPartitionMachine(RuleBasedStateMachine):
-    def __init__(self, partition: VectorPartition, pool: Any) -> None:
+    def __init__(self, partition: VectorPartition, pool: Matrix) -> None:
         super().__init__()
         self.partition = partition
         self.pool = pool
         self.held: dict[int, Vector] = {}
-        partition.clear()
 
-    @rule(removed=st.lists(_KEYS, max_size=12), added=st.dictionaries(_KEYS, _SEEDS, max_size=12))
-    def apply(self, removed: list[int], added: dict[int, int]) -> None:
+    @initialize(seeds=st.lists(_SEEDS, min_size=12, max_size=12))
+    def fill(self, *, seeds: list[int]) -> None:
+        self.apply(removed=[], added=dict(enumerate(seeds, 7)))
+
+    @rule(removed=st.lists(_KEYS, max_size=5), added=st.dictionaries(_KEYS, _SEEDS, max_size=12))
+    def apply(self, *, removed: list[int], added: dict[int, int]) -> None:
         vectors = self.pool[list(added.values())]
         self.partition.apply(np.asarray(removed, np.int64), np.asarray(list(added), np.int64), vectors)
         for key in removed:
@@ -64,8 +68,13 @@ class _VectorPartitionMachine(RuleBasedStateMachine):
         self.partition.clear()
         self.held.clear()
 
-    @rule(seed=_SEEDS, k=st.integers(1, 30), allowed=st.none() | st.lists(_KEYS, max_size=20), exact=st.booleans())
-    def search(self, seed: int, k: int, allowed: list[int] | None, exact: bool) -> None:
+    @rule(
+        seed=_SEEDS,
+        k=st.integers(1, 9) | st.just(30),
+        allowed=st.none() | st.lists(_KEYS, max_size=20),
+        exact=st.booleans(),
+    )
+    def search(self, *, seed: int, k: int, allowed: list[int] | None, exact: bool) -> None:
         given = None if allowed is None else np.asarray(allowed, np.int64)
         keys, scores = self.partition.search(self.pool[seed], k, allowed=given, exact=exact)
         expected = nearest(self.held, self.pool[seed], k, allowed=allowed)
@@ -79,7 +88,7 @@ class _VectorPartitionMachine(RuleBasedStateMachine):
         assert np.allclose(scores, true, rtol=0, atol=1e-10), "V4: scores are not the cosines of the keys"
 
     @rule(seed=_SEEDS, keys=st.lists(_KEYS, max_size=10))
-    def scores(self, seed: int, keys: list[int]) -> None:
+    def scores(self, *, seed: int, keys: list[int]) -> None:
         query = self.pool[seed]
         expected = [cosine(self.held[key], query) if key in self.held else np.nan for key in keys]
         scores = self.partition.scores(query, np.asarray(keys, np.int64))

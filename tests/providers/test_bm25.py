@@ -159,3 +159,11 @@ def test_mixed_languages_are_found_by_their_own_stems() -> None:
     partition.apply(NOTHING, added)
     assert set(partition.search("booked Büchern", 5)[0].tolist()) == {0, 1}
     assert partition.search("booking", 5)[0].tolist() == [2, 0]
+
+
+def test_a_stray_chunk_of_unknown_language_is_not_preferred() -> None:
+    """A word that is stemmed in a thousand chunks and left whole in one weighs the same in all of them."""
+    english = [IndexText(key=key, text="models fly", title=None, language="en") for key in range(50)]
+    stray = IndexText(key=50, text="models fly", title=None, language="none")
+    partition = partition_of(([], [*english, stray, plain(51, "delzu fly")]))
+    assert len(set(partition.scores("models", np.arange(51)).tolist())) == 1

@@ -154,16 +154,24 @@ def test_words_keep_their_order() -> None:
 def test_stop_words_are_left_out_if_all_analysers_list_them() -> None:
     """`die` is a stop word in German and not in English, so that beside English text it is searched."""
     english, german, none = Analyzer("en"), Analyzer("de"), Analyzer("none")
-    assert query_terms("the laptop", [english]) == ["laptop"]
-    assert query_terms("the laptop", [english, none]) == ["laptop"]
-    assert query_terms("die Hard", [english, german]) == ["die", "hard"]
-    assert query_terms("was in", [english, german]) == ["in", "was"]
-    assert query_terms("the laptop", [none]) == ["laptop", "the"]
+    assert list(query_terms("the laptop", [english])) == ["laptop"]
+    assert list(query_terms("the laptop", [english, none])) == ["laptop"]
+    assert list(query_terms("die Hard", [english, german])) == ["die", "hard"]
+    assert list(query_terms("was in", [english, german])) == ["in", "was"]
+    assert list(query_terms("the laptop", [none])) == ["laptop", "the"]
 
 
 def test_query_terms_are_sorted_and_each_once() -> None:
     """Every analyser contributes its terms, in one order, without repetition."""
-    assert query_terms("wings wing WINGS", [Analyzer("none"), Analyzer("en")]) == ["wing", "wings"]
+    assert list(query_terms("wings wing WINGS", [Analyzer("none"), Analyzer("en")])) == ["wing", "wings"]
+
+
+def test_query_terms_know_their_variants() -> None:
+    """Terms that several analysers made from one word are variants of each other, those of other words are not."""
+    variants = query_terms("wings 東京都 laptop", [Analyzer("none"), Analyzer("en")])
+    assert variants["wings"] == variants["wing"] == {"wing", "wings"}
+    assert variants["laptop"] == {"laptop"}
+    assert variants["東京"] == {"東京"}
 
 
 def test_term_numbers_never_change() -> None:

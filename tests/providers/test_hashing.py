@@ -41,6 +41,11 @@ def test_every_vector_has_length_one() -> None:
         np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1.0, rtol=1e-6)
 
 
+def test_lone_surrogates_are_taken() -> None:
+    """Half a surrogate pair, which has no UTF-8, is a character as any other."""
+    assert np.isfinite(Hashing().embed(["a\ud800b"], purpose="query")).all()
+
+
 def test_shared_words_and_word_parts_bring_texts_together() -> None:
     """The same words beat an inflected form, which beats other words."""
     same, inflected, other, query = Hashing().embed(

@@ -72,12 +72,12 @@ def test_ascii_needs_no_table(text: str) -> None:
     assert TOKENIZER.encode(text) == forced[:-1]
 
 
-@settings(max_examples=20)
-@given(st.integers(4_090, 4_100), st.sampled_from([" ", "a", "é", ".", "中"]))
+@settings(max_examples=30)
+@given(st.integers(4_080, 4_100), st.sampled_from(["a", "é", ".", "中"]))
 def test_stretches_are_invisible(length: int, filler: str) -> None:
     """A long text gives what its words give one by one, wherever the inner cut falls."""
-    text = f"{filler * length} unaffable {filler * length} naïve"
-    assert TOKENIZER.encode(text) == [number for word in TOKENIZER.words(text) for number in TOKENIZER.pieces(word)]
+    words = [filler * length, *["unaffable", "naïve", "rain"] * 1_000]
+    assert TOKENIZER.encode(" ".join(words)) == [number for word in words for number in TOKENIZER.encode(word)]
 
 
 def test_control_tokens_in_a_text_are_text() -> None:

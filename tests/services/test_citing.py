@@ -115,6 +115,10 @@ def test_a_removed_marker_joins_no_new_one() -> None:
             "A laptop may be returned within 30 days of delivery.",
         ),
         ("Express costs 9 euros [2]", "Express costs 9 euros."),
+        (
+            "According to [1], refunds take five days\nYou asked: may a laptop be returned within 30 days of delivery",
+            "Refunds reach the customer's account after five working days.",
+        ),
     ],
 )
 def test_the_quote_is_the_sentence_that_supports_the_statement(written: str, quote: str) -> None:
@@ -131,6 +135,13 @@ def test_a_marker_that_begins_a_line_is_about_what_follows() -> None:
         ("[2]", "Express costs 9 euros."),
     ]
     assert cited("Shipping is free above 50 euros.\n\n[2]").citations[0].quote == "Shipping is free above 50 euros."
+
+
+def test_a_sentence_equal_to_the_statement_is_preferred_to_one_of_the_same_words() -> None:
+    """Word for word beats word by word."""
+    text = "Returned it may be. It may be\nreturned. Returned may it be."
+    start, end = supporting_span(text, "It may be returned.")
+    assert text[start:end] == "It may be\nreturned."
 
 
 def test_two_markers_of_one_sentence_quote_by_their_own_parts() -> None:

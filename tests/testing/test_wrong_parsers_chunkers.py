@@ -160,17 +160,18 @@ class MeasuresEveryPrefix(RightChunker):
 
 
 class ChunkerSuite(ChunkerConformance):
+    examples = 30
     chunker: type[Chunker] = RightChunker
 
     def make_chunker(self) -> Chunker:
         return self.chunker()
 
 
-def failures(suite: ParserConformance | ChunkerConformance) -> str:
-    """Return the messages of every test of the suite that fails."""
+def failures(suite: ParserConformance | ChunkerConformance, tests: str = "test_") -> str:
+    """Return the messages of the suite's failing tests, of those whose names begin with `tests`."""
     messages = []
     for name in dir(suite):
-        if name.startswith("test_"):
+        if name.startswith(tests):
             test: Callable[[], None] = getattr(suite, name)
             try:
                 test()
@@ -204,7 +205,7 @@ def test_a_wrong_parser_fails_its_clause(parser: type[Parser], test: str) -> Non
     """Each wrong parser fails the test of the clause that it breaks."""
     suite = ParserSuite()
     suite.parser = parser
-    assert test in failures(suite)
+    assert test in failures(suite, test)
 
 
 @pytest.mark.parametrize(
@@ -224,4 +225,4 @@ def test_a_wrong_chunker_fails_its_clause(chunker: type[Chunker], test: str) -> 
     """Each wrong chunker fails the test of the clause that it breaks."""
     suite = ChunkerSuite()
     suite.chunker = chunker
-    assert test in failures(suite)
+    assert test in failures(suite, test)

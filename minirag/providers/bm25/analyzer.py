@@ -92,8 +92,8 @@ class Analyzers:
         return analyzer
 
 
-def query_terms(query: str, analyzers: Sequence[Analyzer]) -> list[str]:
-    """Return the terms of a query in sorted order, each once.
+def query_terms(query: str, analyzers: Sequence[Analyzer]) -> dict[str, frozenset[str]]:
+    """Return the terms of a query in sorted order, each with its variants: the terms made from the same word, itself too.
 
     Every analyser in use contributes its own, since chunks of each language hold terms made by theirs. A word is left
     out if all analysers with stop words list it, unless nothing would be left.
@@ -101,15 +101,20 @@ def query_terms(query: str, analyzers: Sequence[Analyzer]) -> list[str]:
     A repeated word counts once: on the collections measured that is as good as counting it each time, or better.
     """
     words, runs = cut_words(query)
-    lists = [analyzer.stop_words for analyzer in analyzers if analyzer.stop_words]
-    stop_words: frozenset[str] = frozenset.intersection(*lists) if lists else frozenset()
-    terms = {term for run in runs for term in _bigrams(run) or [run]}
-    stopped: set[str] = set()
+    made: dict[str, set[str]] = {}
     for analyzer in analyzers:
         for word in words:
             for part, term in analyzer.terms(word).items():
-                (stopped if part in stop_words else terms).add(term)
-    return sorted(terms or stopped)
+                made.setdefault(part, set()).add(term)
+    lists = [analyzer.stop_words for analyzer in analyzers if analyzer.stop_words]
+    stop_words: frozenset[str] = frozenset.intersection(*lists) if lists else frozenset()
+    kept = [terms for part, terms in made.items() if part not in stop_words]
+    kept += [{gram} for run in runs for gram in _bigrams(run) or [run]]
+    variants: dict[str, frozenset[str]] = {}
+    for terms in kept or made.values():
+        for term in terms:
+            variants[term] = variants.get(term, frozenset()) | terms
+    return dict(sorted(variants.items()))
 
 
 def _bigrams(run: str) -> list[str]:

@@ -12,6 +12,7 @@ __all__ = ["detect_language"]
 
 _SAMPLE_CHARACTERS = 4_000
 _LEAST_WORDS = 3
+_LEAST_DIFFERENT = 2  # or Los Angeles is Spanish
 _LEAST_SHARE = 0.12
 _LEAST_LEAD = 1.3
 _APOSTROPHES = {0x27: " ", 0x2019: " "}
@@ -38,8 +39,9 @@ def detect_language(text: str) -> str:
     if best not in LANGUAGES or (others and weight < _LEAST_LEAD * others[0][1]):
         return NO_LANGUAGE
     hits = words.keys() & LANGUAGES[best].function_words
-    share = sum(words[word] for word in hits) / (words.total() + sum(map(len, runs)))
-    sure = len(hits) >= _LEAST_WORDS and share >= _LEAST_SHARE
+    count = sum(words[word] for word in hits)
+    share = count / (words.total() + sum(map(len, runs)))
+    sure = len(hits) >= _LEAST_DIFFERENT and count >= _LEAST_WORDS and share >= _LEAST_SHARE
     return best if sure else NO_LANGUAGE
 
 

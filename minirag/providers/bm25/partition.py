@@ -16,7 +16,7 @@ from minirag.providers.bm25.ranking import rank
 from minirag.providers.bm25.segments import CountedChunk, Segment, build, merge
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -129,10 +129,10 @@ class Bm25Partition(KeywordPartition):
         """Yield each segment with the score of every chunk in it, 0.0 without a query term; removed ones have scores too."""
         if not state.size:
             return
-        terms = query_terms(query, [self._analyzers[language] for language in _languages(state)])
-        numbers = np.asarray([term_id(term) for term in terms], np.int64)
+        variants = query_terms(query, [self._analyzers[language] for language in _languages(state)])
+        numbers = np.asarray([term_id(term) for term in variants], np.int64)
         places = [segment.postings(numbers) for segment in state.segments]
-        weights = _weights(state, places, len(terms))
+        weights = _weights(state, places, variants)
         mean = max(state.length, 1) / state.size
         for segment, slices in zip(state.segments, places, strict=True):
             scored = np.zeros(len(segment.keys))
@@ -153,16 +153,23 @@ def _count_languages(languages: NDArray[np.integer]) -> NDArray[np.int64]:
     return np.bincount(languages, minlength=len(LANGUAGE_CODES))
 
 
-def _weights(state: _State, places: list[list[slice]], terms: int) -> list[float]:
-    """Return the inverse document frequency of each term, counting only chunks that were not removed."""
-    holding = np.zeros(terms, np.int64)
+def _weights(state: _State, places: Sequence[Sequence[slice]], variants: Mapping[str, frozenset[str]]) -> list[float]:
+    """Return the inverse document frequency of each term, counting only chunks that were not removed.
+
+    It is that of the most frequent variant. Otherwise `wings`, left whole in one chunk of unknown language, would be
+    the rarest of words among a thousand English chunks that hold `wing`, and put that chunk before them.
+    Source: the treatment of synonyms in Lucene.
+    """
+    holding = np.zeros(len(variants), np.int64)
     for segment, slices in zip(state.segments, places, strict=True):
         for number, place in enumerate(slices):
             alive = segment.alive
             holding[number] += (
                 place.stop - place.start if alive is None else np.count_nonzero(alive[segment.chunks[place]])
             )
-    return [math.log(1 + (state.size - held + 0.5) / (held + 0.5)) for held in holding.tolist()]
+    held = dict(zip(variants, holding.tolist(), strict=True))
+    most = [max(held[variant] for variant in alternatives) for alternatives in variants.values()]
+    return [math.log(1 + (state.size - count + 0.5) / (count + 0.5)) for count in most]
 
 
 def _settled(segments: Sequence[Segment]) -> tuple[Segment, ...]:

@@ -99,13 +99,11 @@ class _Cutter:
                 yield Piece(start, end, tokens, heading.number or 1, heading.label or "")
                 headings += tokens
                 continue
-            room = self.size if self._is_code(start) else self.fine
-            if 0 < headings < self.size:
-                room = min(room, self.size - headings)
-            if tokens is not None and tokens <= room:
+            first = self.size - headings if headings < self.size else self.size
+            if tokens is not None and tokens <= min(first, self.size if self._is_code(start) else self.fine):
                 yield Piece(start, end, tokens)
             else:
-                yield from self._smaller(start, end, tokens, room)
+                yield from self._smaller(start, end, tokens, first)
             headings = 0
 
     def _block_cuts(self) -> list[int]:
@@ -136,17 +134,21 @@ class _Cutter:
             return None
         return max(self.measure(self.text[start:end]), least)
 
-    def _smaller(self, start: int, end: int, tokens: int | None, room: int) -> Iterator[Piece]:
-        """Yield a block's sentences or lines, whichever suit it, and cut those that are still too large."""
+    def _smaller(self, start: int, end: int, tokens: int | None, first: int) -> Iterator[Piece]:
+        """Yield a block's sentences or lines, whichever suit it, and cut those that are still too large.
+
+        The first piece has at most `first` tokens, so that headings before it find room in its chunk.
+        """
         lines_first = self.by_line or self._is_code(start)
         finders = (self._line_cuts, self._sentence_cuts) if lines_first else (self._sentence_cuts, self._line_cuts)
         pending = [(start, end, tokens, 0)]
         while pending:
             begin, stop, tokens, level = pending.pop()
-            if tokens is not None and tokens <= (room if level == 0 else self.size):
+            limit = first if begin == start else self.size
+            if level > 0 and tokens is not None and tokens <= limit:
                 yield Piece(begin, stop, tokens)
             elif level == len(finders):
-                yield from self._forced(begin, stop)
+                yield from self._forced(begin, stop, limit)
             else:
                 cuts = [begin, *finders[level](begin, stop), stop]
                 if len(cuts) == 2:
@@ -164,16 +166,19 @@ class _Cutter:
     def _safe(self, cuts: Sequence[int], start: int, end: int) -> list[int]:
         return [position for position in cuts if start < position < end and is_safe_cut(self.text, position)]
 
-    def _forced(self, start: int, end: int) -> Iterator[Piece]:
-        """Yield parts of a text without structure, each as long as fits, cut at white space where there is some."""
+    def _forced(self, start: int, end: int, limit: int) -> Iterator[Piece]:
+        """Yield parts of a text without structure, each as long as fits, cut at white space where there is some.
+
+        The first has at most `limit` tokens.
+        """
         while start < end:
-            room = max(1, min(end - start, int(self.size * self.characters_per_token)))
+            room = max(1, min(end - start, int(limit * self.characters_per_token)))
             while True:
                 stop = min(end, next_safe_cut(self.text, start + room))
                 tokens = self._tokens(start, stop)
-                if room == 1 or (tokens is not None and tokens <= self.size):
+                if room == 1 or (tokens is not None and tokens <= limit):
                     break
-                shrink = 0.95 * self.size / tokens if tokens else 0.5
+                shrink = 0.95 * limit / tokens if tokens else 0.5
                 room = max(1, min(int(room * shrink), room - 1))
             tokens = max(1, tokens or self.size)
             ratio = (stop - start) / tokens
@@ -182,7 +187,7 @@ class _Cutter:
                 stop = self._word_end(start, stop)
             if not self.text[start:stop].isspace():
                 yield Piece(start, stop, tokens)
-            start = stop
+            start, limit = stop, self.size
 
     def _word_end(self, start: int, stop: int) -> int:
         """Return the last break between words in the second half of a part, or its end."""

@@ -8,8 +8,9 @@ import importlib.util
 import os
 import threading
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -36,10 +37,11 @@ _SHA256: Final = "8199be6f699a395f99f89df973f9dc5285fbcfcdb2ae1a4e1201dab014f3d2
 _DIMENSION: Final = 384
 _MAX_TOKENS: Final = 254  # 256 with [CLS] and [SEP]
 _DEFAULT_THREADS: Final = 2
+_NO_TELEMETRY: Final = "ORT_DISABLE_TELEMETRY"
 
-# Loaded sessions by process and thread count: 0.5 s and 100 MB that all instances share. A forked child finds its
-# parent's session without the threads it needs, so it loads its own; locks are per process for the same reason.
-_sessions: Final[dict[tuple[int, int], Any]] = {}
+# The loaded model by process: half a second and 200 MB that all instances share. A forked child loads its own, since
+# another thread may have been inside its parent's at the fork; locks are by process for the same reason.
+_sessions: Final[dict[int, Any]] = {}
 _locks: Final[dict[int, threading.Lock]] = {}
 
 
@@ -47,7 +49,7 @@ class MiniLMOptions(Model):
     """Options of the provider `minilm`.
 
     Attributes:
-        threads: threads that embed one text; by default two, or one on a machine with a single core.
+        threads: texts embedded side by side; by default two, or one where a single core may be used.
     """
 
     threads: int | None = Field(default=None, ge=1, le=64, strict=True)
@@ -59,9 +61,11 @@ class MiniLM(Embedder):
     The model is loaded at the first `embed` and shared by all instances of a process; `space`, `count_tokens` and
     `familiarity` do without it.
 
-    Each text is a run of its own, so its vector is the same to the last bit whatever stands beside it: unchanged
-    content keeps its scores. That costs nothing. On 160 paragraphs of 155 tokens, one thread gave 16.2 texts/s one at
-    a time and 16.1, 14.8 and 11.6 in batches of 2, 8 and 32 sorted by length; two threads 26.4, 27.3, 22.0 and 17.3.
+    Each text is a run of its own on one thread, so its vector is the same to the last bit whatever stands beside it,
+    and whatever the thread count: unchanged content keeps its scores. That costs nothing. On 160 paragraphs of 155
+    tokens, one thread gave 16.2 texts/s one at a time, and 16.1, 14.8 and 11.6 in batches of 2, 8 and 32 sorted by
+    length. Several texts run side by side rather than one on several threads: as fast, and ONNX Runtime then keeps no
+    threads of its own, which would spin after each run and hang a forked child at its exit.
 
     Source: Reimers and Gurevych, "Sentence-BERT", EMNLP 2019; Wang et al., "MiniLM", NeurIPS 2020.
     """
@@ -90,9 +94,16 @@ class MiniLM(Embedder):
             ProviderNotInstalledError: ONNX Runtime or the model's package is missing.
             ProviderError: the model's file is damaged, or ONNX Runtime failed.
         """
-        vectors = np.empty((len(texts), _DIMENSION), dtype=np.float32)
-        for row, text in enumerate(texts):
-            vectors[row] = self._embed_one(text)
+        vectors = np.zeros((len(texts), _DIMENSION), dtype=np.float32)
+        if not texts:
+            return vectors
+        embed_one = partial(_embed_one, _session())
+        workers = min(self._threads, len(texts))
+        if workers == 1:
+            vectors[:] = [embed_one(text) for text in texts]
+        else:
+            with ThreadPoolExecutor(workers, thread_name_prefix=_PROVIDER) as pool:
+                vectors[:] = list(pool.map(embed_one, texts))
         return vectors
 
     def count_tokens(self, text: str) -> int:
@@ -102,16 +113,6 @@ class MiniLM(Embedder):
     def familiarity(self, text: str) -> Familiarity:
         """Return how much of `text` reads as English; see `measure_familiarity`."""
         return measure_familiarity(_tokenizer(), text)
-
-    def _embed_one(self, text: str) -> Vector:
-        tokenizer = _tokenizer()
-        ids = np.array([[tokenizer.cls_id, *tokenizer.encode(text, limit=_MAX_TOKENS), tokenizer.sep_id]], np.int64)
-        inputs = {"input_ids": ids, "attention_mask": np.ones_like(ids), "token_type_ids": np.zeros_like(ids)}
-        session = _session(self._threads)
-        with _translated_errors():
-            (hidden,) = session.run(None, inputs)
-        mean: Vector = hidden[0].mean(axis=0)
-        return mean / np.linalg.norm(mean)
 
 
 def create(options: MiniLMOptions, context: ProviderContext) -> MiniLM:  # noqa: ARG001 - needs no credentials
@@ -126,19 +127,29 @@ def _tokenizer() -> WordPiece:
         return WordPiece(lines)
 
 
+def _embed_one(session: Any, text: str) -> Vector:
+    tokenizer = _tokenizer()
+    ids = np.array([[tokenizer.cls_id, *tokenizer.encode(text, limit=_MAX_TOKENS), tokenizer.sep_id]], np.int64)
+    inputs = {"input_ids": ids, "attention_mask": np.ones_like(ids), "token_type_ids": np.zeros_like(ids)}
+    with _translated_errors():
+        (hidden,) = session.run(None, inputs)
+    mean: Vector = hidden[0].mean(axis=0)
+    return mean / np.linalg.norm(mean)
+
+
 def _usable_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _session(threads: int) -> Any:
+def _session() -> Any:
     """Return the session of this process, loaded if this is the first call."""
     process = os.getpid()
-    session = _sessions.get((process, threads))
+    session = _sessions.get(process)
     if session is None:
         with _locks.setdefault(process, threading.Lock()):
-            session = _sessions.get((process, threads))
+            session = _sessions.get(process)
             if session is None:
-                session = _sessions[process, threads] = _load(_model_path(), threads=threads)
+                session = _sessions[process] = _load(_model_path())
     return session
 
 
@@ -150,13 +161,9 @@ def _model_path() -> Path:
     return Path(spec.origin).with_name("model.onnx")
 
 
-def _load(path: Path, *, threads: int) -> Any:
+def _load(path: Path) -> Any:
     """Return a session over the bytes at `path`, which are checked before anything reads them."""
-    try:
-        import onnxruntime
-    except ImportError as problem:
-        message = f"The embedder {_PROVIDER!r} needs ONNX Runtime. Run: pip install onnxruntime"
-        raise ProviderNotInstalledError(message, provider=_PROVIDER) from problem
+    onnxruntime = _import_engine()
     again = f"Run: pip install --force-reinstall {_PACKAGE}"
     try:
         model = path.read_bytes()
@@ -167,15 +174,34 @@ def _load(path: Path, *, threads: int) -> Any:
     if found != _SHA256:
         message = f"The model's file {str(path)!r} is damaged or another one: its sha256 is {found!r}. {again}"
         raise ProviderError(message, provider=_PROVIDER)
-    onnxruntime.disable_telemetry_events()
     settings = onnxruntime.SessionOptions()
-    settings.intra_op_num_threads = threads
+    settings.intra_op_num_threads = 2
     settings.inter_op_num_threads = 1
     settings.log_severity_level = 3  # errors
-    # Idle threads that spin take the cores from whatever the application does between two queries.
-    settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
     with _translated_errors():
         return onnxruntime.InferenceSession(model, settings, providers=["CPUExecutionProvider"])
+
+
+def _import_engine() -> Any:
+    """Return the module `onnxruntime`, imported so that it reports to nobody.
+
+    From release 1.29 its wheels start an uploader and write a device id when they are imported, unless this variable is
+    set by then; the choice holds for the process (onnxruntime pull request 27379). The host's environment is left as it was.
+    """
+    before = os.environ.get(_NO_TELEMETRY)
+    os.environ[_NO_TELEMETRY] = "1"
+    try:
+        import onnxruntime
+    except ImportError as problem:
+        message = f"The embedder {_PROVIDER!r} needs ONNX Runtime. Run: pip install onnxruntime"
+        raise ProviderNotInstalledError(message, provider=_PROVIDER) from problem
+    finally:
+        if before is None:
+            del os.environ[_NO_TELEMETRY]
+        else:
+            os.environ[_NO_TELEMETRY] = before
+    onnxruntime.disable_telemetry_events()  # on Windows, and where the host had imported it before
+    return onnxruntime
 
 
 @contextmanager

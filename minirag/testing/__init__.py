@@ -1,0 +1,45 @@
+"""Conformance suites for providers. Subclass one in a test file, say how to make your provider, and run pytest.
+
+Each test is named after the clause of the interface it holds. Importing this module needs pytest and hypothesis.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from minirag.testing.chunker import ChunkerConformance
+    from minirag.testing.embedder import EmbedderConformance
+    from minirag.testing.keyword_index import KeywordIndexConformance
+    from minirag.testing.llm import LLMConformance
+    from minirag.testing.parser import ParserConformance
+    from minirag.testing.storage import StorageConformance
+    from minirag.testing.vector_index import VectorIndexConformance
+
+__all__ = [
+    "ChunkerConformance",
+    "EmbedderConformance",
+    "KeywordIndexConformance",
+    "LLMConformance",
+    "ParserConformance",
+    "StorageConformance",
+    "VectorIndexConformance",
+]
+
+_MODULES = {
+    "ChunkerConformance": "chunker",
+    "EmbedderConformance": "embedder",
+    "KeywordIndexConformance": "keyword_index",
+    "LLMConformance": "llm",
+    "ParserConformance": "parser",
+    "StorageConformance": "storage",
+    "VectorIndexConformance": "vector_index",
+}
+
+
+def __getattr__(name: str) -> object:
+    from importlib import import_module
+
+    if name not in _MODULES:
+        raise AttributeError(f"module 'minirag.testing' has no attribute {name!r}")
+    return getattr(import_module(f"minirag.testing.{_MODULES[name]}"), name)
