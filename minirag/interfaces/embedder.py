@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -93,8 +94,13 @@ class Embedder(ABC):
         return
 
 
+_WIDE = re.compile("[\u2e80-\U0010ffff]")
+_RUN = re.compile(r"\S{1,4}")
+
+
 def estimate_tokens(text: str) -> int:
-    """Return a rough count of the tokens a language model makes of `text`."""
-    wide = sum(character >= "\u2e80" for character in text)
-    narrow = sum((len(word) + 3) // 4 for word in text.split()) if wide < len(text) else 0
-    return wide + max(0, narrow - wide // 4)
+    """Return a rough count of the tokens a language model makes of `text`; see `Embedder.count_tokens`."""
+    if text.isascii():
+        return len(_RUN.findall(text))
+    narrow, wide = _WIDE.subn(" ", text)
+    return wide + len(_RUN.findall(narrow))

@@ -263,7 +263,7 @@ class Writer(Reader):
 
     @abstractmethod
     def put_tenant_key(self, key: TenantKey) -> None:
-        """Insert a wrapped data key."""
+        """Insert a wrapped data key, or write it anew as another master key wraps it."""
 
     @abstractmethod
     def put_secrets(self, bot_id: str, secrets: Mapping[str, str]) -> None:

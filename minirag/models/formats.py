@@ -45,11 +45,13 @@ MEDIA_TYPES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType({
 })  # fmt: skip
 """The media types of downloads that each built-in parser reads; the first is the usual one."""
 
-UNSUPPORTED: Final[Mapping[str, str]] = MappingProxyType({
-    **dict.fromkeys((".docx", ".pptx", ".xlsx", ".odt", ".odp", ".ods", ".rtf", ".doc", ".ppt", ".xls"), "office"),
-    ".epub": "ebook",
-    **dict.fromkeys((".eml", ".msg", ".mbox"), "mail"),
-})
+UNSUPPORTED: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        **dict.fromkeys((".docx", ".pptx", ".xlsx", ".odt", ".odp", ".ods", ".rtf", ".doc", ".ppt", ".xls"), "office"),
+        ".epub": "ebook",
+        **dict.fromkeys((".eml", ".msg", ".mbox"), "mail"),
+    }
+)
 """Document formats that no built-in parser reads yet, and the extra that will read them."""
 
 _SUCCESSOR: Final = {".doc": ".docx", ".ppt": ".pptx", ".xls": ".xlsx"}
@@ -63,14 +65,26 @@ _MEDIA_TYPE: Final = {
 _SAMPLE: Final = 8192
 _BYTE_ORDER_MARKS: Final = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff", b"\x00\x00\xfe\xff")
 _CONTROL: Final = bytes(byte for byte in range(32) if byte not in b"\t\n\v\f\r\x1b\x08")
-_HTML = re.compile(rb"\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*+<(?:!doctype\s+html|html[\s>])", re.IGNORECASE | re.DOTALL)
+_HTML = re.compile(
+    rb"\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*+<(?:!doctype\s+html|html[\s>])", re.IGNORECASE | re.DOTALL
+)
 _MAIL = re.compile(rb"(?:From |[A-Za-z][A-Za-z0-9-]{1,40}:[^\r\n]*\r?\n)")
-_MAIL_FIELD = re.compile(rb"^(from|to|subject|date|received|message-id|return-path|mime-version):", re.IGNORECASE | re.MULTILINE)
+_MAIL_FIELD = re.compile(
+    rb"^(from|to|subject|date|received|message-id|return-path|mime-version):", re.IGNORECASE | re.MULTILINE
+)
 _BINARY_SIGNATURES: Final = (
     b"%PDF-", b"PK\x03\x04", b"PK\x05\x06", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", b"\x89PNG", b"\xff\xd8\xff", b"GIF8",
     b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"7z\xbc\xaf", b"Rar!", b"\x7fELF", b"\xca\xfe\xba\xbe", b"SQLite format 3\x00",
     b"OggS", b"ID3", b"fLaC", b"wOFF", b"wOF2",
 )  # fmt: skip
+_COMPOUND_FILE: Final = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+# Streams of an OLE compound file that tell what it is.
+_STREAMS: Final = (
+    ("WordDocument", ".doc"),
+    ("PowerPoint Document", ".ppt"),
+    ("Workbook", ".xls"),
+    ("__substg1.0_", ".msg"),
+)
 # Entries of a ZIP archive that tell what it is; each lies in the archive's first or last part.
 _ARCHIVES: Final = (
     (b"mimetypeapplication/epub+zip", ".epub"),
@@ -127,6 +141,8 @@ def looks_binary(data: bytes) -> bool:
 def sniff_extension(data: bytes) -> str | None:
     """Return the extension of the format that the bytes are unmistakably in, such as `".pdf"`, or None."""
     head = data[:_SAMPLE]
+    if head.startswith(_COMPOUND_FILE):
+        return next((extension for stream, extension in _STREAMS if stream.encode("utf-16-le") in data), None)
     if b"%PDF-" in head[:1024]:
         return ".pdf"
     if head.startswith(b"{\\rtf"):

@@ -75,7 +75,7 @@ class ChunkerConformance(ABC):
     def test_c2_chunks_are_in_order_and_differ(self) -> None:
         """C2: starts do not descend, and no span comes twice."""
 
-        def check(document: ParsedDocument, chunks: Sequence[ChunkSpan]) -> None:
+        def check(_document: ParsedDocument, chunks: Sequence[ChunkSpan]) -> None:
             starts = [chunk.start for chunk in chunks]
             assert starts == sorted(starts), "C2: chunks are out of order"
             spans = {(chunk.start, chunk.end) for chunk in chunks}
@@ -147,7 +147,9 @@ def _spans(length: int) -> st.SearchStrategy[tuple[Span, ...]]:
     """Return spans as a parser may give them: in the text, those of one kind in order."""
     places = st.tuples(st.integers(0, length), st.integers(0, length)).map(sorted)
     kinds = st.sampled_from(("page", "heading", "code", "table", "row"))
-    one = st.builds(lambda kind, place, number: Span(kind, place[0], place[1], number, "label"), kinds, places, st.integers(1, 6))
+    one = st.builds(
+        lambda kind, place, number: Span(kind, place[0], place[1], number, "label"), kinds, places, st.integers(1, 6)
+    )
     return st.lists(one, max_size=4).map(lambda spans: tuple(sorted(spans, key=lambda span: (span.start, span.end))))
 
 

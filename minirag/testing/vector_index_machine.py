@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
@@ -39,6 +39,8 @@ def run_programmes(make_partition: Callable[[], VectorPartition], *, dimension: 
             deadline=None,
             database=None,
             derandomize=True,
+            report_multiple_bugs=False,
+            phases=[Phase.generate],  # making a failing programme shorter takes minutes, and it has only 20 steps
             suppress_health_check=list(HealthCheck),
         ),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Sequence
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -113,7 +114,7 @@ def test_overlap_repeats_whole_sentences() -> None:
     """A chunk begins with the last sentences of the one before, within `overlap` tokens."""
     text = " ".join(f"Sentence number {number} is here." for number in range(12))
     found = chunks(text, by_words(20, 6))
-    for before, after in zip(found, found[1:], strict=False):
+    for before, after in pairwise(found):
         first = after.split(".")[0] + "."
         assert before.endswith(first)
     assert chunks(text, by_words(20))[1].split(".")[0] not in chunks(text, by_words(20))[0]

@@ -153,6 +153,36 @@ def test_a_fork_must_open_anew(tmp_path: Path) -> None:
     ]
 
 
+FORK_INSIDE = """
+import os, sys
+from minirag.errors import ForkedWorkspaceError
+from minirag.providers.sqlalchemy.storage import SqlAlchemyStorage
+storage = SqlAlchemyStorage(sys.argv[1])
+child = None
+try:
+    with storage.directory(write=True) as directory:
+        directory.put_setting("by", "parent")
+        child = os.fork()
+        if child:
+            os.waitpid(child, 0)
+            raise RuntimeError
+except ForkedWorkspaceError as problem:
+    print(type(problem).__name__, flush=True)
+    os._exit(0)
+except RuntimeError:
+    pass
+with storage.directory() as directory:
+    print(directory.setting("by"))
+storage.close()
+"""
+
+
+def test_a_forked_process_does_not_end_its_parents_transaction(tmp_path: Path) -> None:
+    """A child that leaves a transaction block it was forked in neither commits nor rolls back."""
+    output, _ = start(FORK_INSIDE, tmp_path / "kb").communicate(timeout=60)
+    assert output.split() == ["ForkedWorkspaceError", "None"]
+
+
 # ---------------------------------------------------------------- only reading
 def test_reading_only_writes_nothing(tmp_path: Path) -> None:
     """Opened read-only with no writer about, not one byte of the folder changes, and no file comes or goes."""

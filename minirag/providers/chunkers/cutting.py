@@ -154,7 +154,9 @@ class _Cutter:
                 if len(cuts) == 2:
                     pending.append((begin, stop, tokens, level + 1))
                     continue
-                parts = [(a, b, self._tokens(a, b), level + 1) for a, b in pairwise(cuts) if not self.text[a:b].isspace()]
+                parts = [
+                    (a, b, self._tokens(a, b), level + 1) for a, b in pairwise(cuts) if not self.text[a:b].isspace()
+                ]
                 pending.extend(reversed(parts))
 
     def _sentence_cuts(self, start: int, end: int) -> list[int]:
@@ -182,7 +184,9 @@ class _Cutter:
                 room = max(1, min(int(room * shrink), room - 1))
             tokens = max(1, tokens or self.size)
             ratio = (stop - start) / tokens
-            self.characters_per_token = min(ratio, _CHARACTERS_PER_TOKEN * 0.9) if stop < end else self.characters_per_token
+            self.characters_per_token = (
+                min(ratio, _CHARACTERS_PER_TOKEN * 0.9) if stop < end else self.characters_per_token
+            )
             if stop < end:
                 stop = self._word_end(start, stop)
             if not self.text[start:stop].isspace():

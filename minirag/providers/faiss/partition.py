@@ -158,13 +158,15 @@ class FaissPartition(VectorPartition):
         self._check_query(query)
         if k < 0:
             raise VectorIndexError(f"k must be at least 0, not {k!r}")
-        snapshot = self._snapshot
+        snapshot = _Snapshot(self._snapshot.keys, self._vectors, self._snapshot.alive, self._snapshot.live)
         if allowed is None:
             eligible = snapshot.living()
         else:
             _check_keys(allowed, "allowed")
             found = snapshot.find(allowed)
-            eligible = np.unique(found[found >= 0])
+            is_allowed = np.zeros(len(snapshot.keys), dtype=np.bool_)
+            is_allowed[found[found >= 0]] = True
+            eligible = np.flatnonzero(is_allowed)
         if k == 0 or not snapshot.live:
             return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float64)
         chosen = self._scan.propose(snapshot.vectors, query, k, eligible=eligible)
@@ -180,7 +182,7 @@ class FaissPartition(VectorPartition):
         """Return the cosine of each key's vector, NaN where the partition does not hold it."""
         self._check_query(query)
         _check_keys(keys, "keys")
-        snapshot = self._snapshot
+        snapshot = _Snapshot(self._snapshot.keys, self._vectors, self._snapshot.alive, self._snapshot.live)
         positions = snapshot.find(keys)
         held = positions >= 0
         scores = np.full(len(keys), np.nan, dtype=np.float64)

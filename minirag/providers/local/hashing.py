@@ -84,7 +84,7 @@ class Hashing(Embedder):
         return places
 
     def _place(self, feature: str) -> int:
-        digest = hashlib.blake2b(feature.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+        digest = hashlib.blake2b(feature.encode(), digest_size=8).digest()
         return int.from_bytes(digest, "big") % (2 * self._space.dimension)
 
 

@@ -175,7 +175,7 @@ def _load(path: Path) -> Any:
         message = f"The model's file {str(path)!r} is damaged or another one: its sha256 is {found!r}. {again}"
         raise ProviderError(message, provider=_PROVIDER)
     settings = onnxruntime.SessionOptions()
-    settings.intra_op_num_threads = 2
+    settings.intra_op_num_threads = 1
     settings.inter_op_num_threads = 1
     settings.log_severity_level = 3  # errors
     with _translated_errors():

@@ -33,7 +33,9 @@ class CsvParser(Parser):
             rows = list(_lines(decoded.text))
             warnings = (*warnings, f"not readable as separated values ({problem}); each line was taken as a row")
         spans = tuple(
-            Span("row", start, end, number=number) for number, (start, end, _) in enumerate(rows, start=1) if end > start
+            Span("row", start, end, number=number)
+            for number, (start, end, _) in enumerate(rows, start=1)
+            if end > start
         )
         header = rows[0][2] if rows else []
         metadata: dict[str, MetadataValue] = {"columns": header} if _names_columns(header, len(rows)) else {}

@@ -38,6 +38,8 @@ _LATIN: Final = {
     "iso8859_2": _CENTRAL,
 }
 _PUNCTUATION: Final = "“”‘’„‚«»–—…•€°§©®·½¼²³£\u00a0"
+# Of these two only the narrower reads syllables that are spelt letter by letter (KS X 1001, annex 3).
+_NARROWER: Final = {"cp949": "euc_kr"}
 _CANDIDATES: Final = (
     *_LATIN, "cp1251", "cp1253", "cp1255", "cp1256", "cp874", "koi8_r", "big5", "gb18030", "euc_jp", "cp932", "cp949",
 )  # fmt: skip
@@ -90,10 +92,9 @@ def decode(data: bytes, *, charset: str | None = None) -> DecodedText:
     declared = normalise_charset(charset)
     # Servers often declare a default that is not the file's; what is not ASCII and valid UTF-8 is UTF-8.
     if declared is not None and (data.isascii() or b"\x00" in data or not _is_utf8(data)):
-        try:
-            return DecodedText(clean_text(data.decode(declared)), declared)
-        except (UnicodeDecodeError, LookupError):
-            pass
+        decoded = _strict(data, declared)
+        if decoded is not None:
+            return decoded
     if _is_utf8(data):
         return DecodedText(clean_text(data.decode("utf-8")), "utf-8")
     return _lenient(data, _guess(_sample(data)))
@@ -125,12 +126,21 @@ def _is_utf8(data: bytes) -> bool:
     return True
 
 
+def _strict(data: bytes, encoding: str) -> DecodedText | None:
+    for codec in (_NARROWER.get(encoding, encoding), encoding):
+        try:
+            return DecodedText(clean_text(data.decode(codec)), codec)
+        except UnicodeError:
+            continue
+    return None
+
+
 def _lenient(data: bytes, encoding: str) -> DecodedText:
-    try:
-        return DecodedText(clean_text(data.decode(encoding)), encoding)
-    except UnicodeDecodeError:
-        text = data.decode(encoding, errors="replace")
-        return DecodedText(clean_text(text), encoding, lost=text.count("\N{REPLACEMENT CHARACTER}"))
+    decoded = _strict(data, encoding)
+    if decoded is not None:
+        return decoded
+    text = data.decode(encoding, errors="replace")
+    return DecodedText(clean_text(text), encoding, lost=text.count("\N{REPLACEMENT CHARACTER}"))
 
 
 def _sample(data: bytes) -> bytes:

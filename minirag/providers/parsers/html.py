@@ -43,7 +43,9 @@ class HtmlParser(Parser):
             raise ParseError(f"{file.name!r} could not be read as HTML; save it anew from a browser") from problem
         text = clean_text(content.text)
         if not text.strip():
-            raise NoTextError(f"{file.name!r} holds no text; a page that scripts fill must be saved from a browser first")
+            raise NoTextError(
+                f"{file.name!r} holds no text; a page that scripts fill must be saved from a browser first"
+            )
         return ParsedDocument(
             text, "text/html", title=title, spans=content.spans, metadata=metadata, warnings=decoded.warnings
         )

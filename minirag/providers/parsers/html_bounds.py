@@ -16,11 +16,66 @@ _ATTRIBUTES_LIMIT: Final = 200
 _TAG = re.compile(r"<(/?)([a-zA-Z][^\s/>\x00]*)([^>]*)>")
 # These have no children, or a following one closes them, so they do not nest by being left open.
 _NOT_NESTING: Final = frozenset(
-    ["area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "param", "source", "track", "wbr", "html", "head", "body", "p", "li", "dt", "dd", "tr", "td", "th", "thead", "tbody", "tfoot", "colgroup", "caption", "option", "optgroup", "rt", "rp"],
+    [
+        "area",
+        "base",
+        "br",
+        "col",
+        "embed",
+        "hr",
+        "img",
+        "input",
+        "link",
+        "meta",
+        "param",
+        "source",
+        "track",
+        "wbr",
+        "html",
+        "head",
+        "body",
+        "p",
+        "li",
+        "dt",
+        "dd",
+        "tr",
+        "td",
+        "th",
+        "thead",
+        "tbody",
+        "tfoot",
+        "colgroup",
+        "caption",
+        "option",
+        "optgroup",
+        "rt",
+        "rp",
+    ],
 )
 # Left open, the parser opens all of these anew in each paragraph that follows.
-_FORMATTING: Final = frozenset(["a", "b", "big", "code", "em", "font", "i", "nobr", "s", "small", "strike", "strong", "tt", "u"])
-_INLINE: Final = _FORMATTING | frozenset(["span", "abbr", "cite", "q", "sub", "sup", "label", "time", "var", "kbd", "samp", "mark", "ins", "del", "bdi", "bdo"])
+_FORMATTING: Final = frozenset(
+    ["a", "b", "big", "code", "em", "font", "i", "nobr", "s", "small", "strike", "strong", "tt", "u"]
+)
+_INLINE: Final = _FORMATTING | frozenset(
+    [
+        "span",
+        "abbr",
+        "cite",
+        "q",
+        "sub",
+        "sup",
+        "label",
+        "time",
+        "var",
+        "kbd",
+        "samp",
+        "mark",
+        "ins",
+        "del",
+        "bdi",
+        "bdo",
+    ]
+)
 
 
 def bound_markup(markup: str) -> str:

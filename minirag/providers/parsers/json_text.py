@@ -53,6 +53,10 @@ def _check(text: str, name: str, *, line: int) -> None:
         json.loads(text, parse_int=str, parse_float=str)
     except json.JSONDecodeError as problem:
         place = f"line {problem.lineno + line - 1}, column {problem.colno}"
-        raise ParseError(f"{name!r} is not valid JSON: {problem.msg} at {place}; correct it, or rename it to .txt") from None
+        raise ParseError(
+            f"{name!r} is not valid JSON: {problem.msg} at {place}; correct it, or rename it to .txt"
+        ) from None
     except RecursionError as problem:
-        raise ParseError(f"{name!r} is nested too deeply to be read as JSON; rename it to .txt to index it as it is") from problem
+        raise ParseError(
+            f"{name!r} is nested too deeply to be read as JSON; rename it to .txt to index it as it is"
+        ) from problem

@@ -1,1 +1,1 @@
-"""The storage on SQLAlchemy: one SQLite file. The only package that imports SQLAlchemy and Alembic."""
+"""The storage on SQLAlchemy Core: one SQLite file. The only package that imports SQLAlchemy and Alembic."""

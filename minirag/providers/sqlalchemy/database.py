@@ -32,7 +32,8 @@ class Database:
 
     A read-only database writes nothing. While no process has the file open for writing there is no `-wal` beside it;
     then it is read as immutable, which takes no lock and makes no file, and is opened anew when the file has
-    changed. As soon as there is a `-wal` it is read as any reader does, with SQLite's own locks.
+    changed. As soon as there is a `-wal` it is read as any reader does, with SQLite's own locks; these are kept in the
+    `-shm`, which SQLite makes anew if a writer was killed and left none.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -61,7 +62,9 @@ class Database:
     def transaction(self, *, tenant_id: str | None, write: bool) -> Iterator[Transaction]:
         """Yield a transaction: committed at the end, rolled back by an exception."""
         engine, seen = self._checked(write=write)
-        with Transaction.begin(engine, tenant_id=tenant_id, write=write, abandoned=lambda: self._closed) as transaction:
+        with Transaction.begin(
+            engine, tenant_id=tenant_id, write=write, abandoned=lambda: self._closed or engine is not self._engine
+        ) as transaction:
             yield transaction
         if seen is not None and _look(self._settings.file).content != seen.content:
             raise StorageBusyError("another process wrote the database while it was read without locks; try again")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import urllib.parse
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,7 +15,7 @@ from sqlalchemy import URL, Connection, Engine, Executable, Row, create_engine, 
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import QueuePool
 
-from minirag.errors import ConflictError, ProviderOptionsError
+from minirag.errors import ConflictError, ForkedWorkspaceError, ProviderOptionsError
 from minirag.providers.sqlalchemy.translation import translated
 
 __all__ = ["DATABASE_NAME", "PAGE_SIZE", "Settings", "Transaction", "connect", "database_file", "make_engine"]
@@ -104,7 +105,10 @@ def make_engine(settings: Settings) -> Engine:
 
 
 class Transaction:
-    """A connection inside a transaction: every statement is given the tenant's id, every error is translated."""
+    """A connection inside a transaction: every statement is given the tenant's id, every error is translated.
+
+    Without a tenant, as for the directory, a scoped statement fails: its parameter `:scope` has no value.
+    """
 
     def __init__(self, connection: Connection, tenant_id: str | None) -> None:
         self._connection = connection
@@ -123,6 +127,7 @@ class Transaction:
         """
         with translated():
             connection = engine.connect()
+        process = os.getpid()
         try:
             with translated():
                 if write:
@@ -133,15 +138,19 @@ class Transaction:
             try:
                 yield cls(connection, tenant_id)
             except BaseException:
-                with translated():
-                    connection.rollback()
+                if os.getpid() == process:
+                    with translated():
+                        connection.rollback()
                 raise
+            if os.getpid() != process:
+                raise ForkedWorkspaceError("the process was forked inside a transaction, which is its parent's to end")
             with translated():
                 connection.commit()
         finally:
-            if abandoned():
-                connection.invalidate()
-            connection.close()
+            if os.getpid() == process:
+                if abandoned():
+                    connection.invalidate()
+                connection.close()
 
     def rows(self, statement: Executable, **parameters: Any) -> Sequence[Row[Any]]:
         """Return all rows of a query."""

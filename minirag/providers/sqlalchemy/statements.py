@@ -36,14 +36,14 @@ from minirag.providers.sqlalchemy.scoping import (
 
 # fmt: off
 __all__ = [
-    "ADD_BOT_LOG", "ADD_TENANT", "ADD_TENANT_KEY", "ANY_TENANT_KEY", "BLOCKS", "BLOCKS_OF_VERSIONS", "BOTS",
+    "ADD_BOT_LOG", "ADD_TENANT", "ANY_TENANT_KEY", "BLOCKS", "BLOCKS_OF_VERSIONS", "BOTS",
     "BOT_BY_ID", "BOT_BY_NAME", "BOT_LOG", "CHAT", "CHATS", "CHUNKS_OF_DOCUMENTS", "COUNT_SOURCES",
     "CURRENT_DOCUMENTS", "DELETE_BOT", "DELETE_CHAT", "DELETE_CHUNKS", "DELETE_DOCUMENTS", "DELETE_SECRETS",
     "DELETE_SOURCE", "DELETE_TENANT", "DELETE_VERSIONS", "DOCUMENTS_BY_ID", "DOCUMENTS_WITH_KEY",
     "DOCUMENT_BY_ID", "DOCUMENT_IDS_OF_SOURCE", "DOCUMENT_WITH_KEY", "HITS", "INDEX_TEXTS_OF_KEYS",
     "INDEX_TEXTS_PAGE", "INSERT_BLOCKS", "INSERT_CHUNKS", "INSERT_DOCUMENTS", "INSERT_EMBEDDINGS", "INSERT_LOG",
     "INSERT_VERSIONS", "LAST_MESSAGE_NUMBER", "LOG", "MARK_STALE", "MESSAGES", "MESSAGE_NUMBER", "NONCE",
-    "ORDER", "PUT_BOT", "PUT_CHAT", "PUT_MESSAGE", "PUT_SECRET", "PUT_SETTING", "PUT_SOURCE", "PUT_USAGE",
+    "ORDER", "PUT_BOT", "PUT_CHAT", "PUT_MESSAGE", "PUT_SECRET", "PUT_SETTING", "PUT_SOURCE", "PUT_TENANT_KEY", "PUT_USAGE",
     "REPLACED_COLUMNS", "REPLACE_DOCUMENT", "RETITLE_VERSION", "SECRETS", "SETTING", "SOURCE", "SOURCES",
     "SOURCE_AT", "STATES_OF_KEYS", "STATES_PAGE", "STATES_PAGE_BY_STALE", "TENANTS", "TENANT_BY_SLUG",
     "TENANT_KEYS", "UPDATE_BOT_LOG", "UPDATE_DOCUMENT", "UPDATE_TENANT", "USAGE", "USAGE_EVENTS",
@@ -139,7 +139,7 @@ USAGE: Final = (
 USAGE_OF_BOT: Final = USAGE.where(equals(t.usage_events.c.bot_id))
 PUT_USAGE: Final = upsert(t.usage_events, fixed=("bot_id", "started_at"))
 TENANT_KEYS: Final = scoped(t.tenant_keys).order_by(t.tenant_keys.c.created_at.desc(), t.tenant_keys.c.id.desc())
-ADD_TENANT_KEY: Final = add(t.tenant_keys)
+PUT_TENANT_KEY: Final = upsert(t.tenant_keys, fixed=("created_at",))
 SECRETS: Final = scoped(t.secrets).where(equals(t.secrets.c.bot_id)).order_by(t.secrets.c.field)
 PUT_SECRET: Final = upsert(t.secrets)
 DELETE_SECRETS: Final = erase(t.secrets).where(equals(t.secrets.c.bot_id), t.secrets.c.field.in_(listed("fields")))

@@ -64,7 +64,7 @@ class SqlAlchemyWriter(SqlAlchemyReader, Writer):
 
     def put_tenant_key(self, key: TenantKey) -> None:
         self._transaction.run(
-            s.ADD_TENANT_KEY,
+            s.PUT_TENANT_KEY,
             id=key.id,
             wrapped=key.wrapped,
             master_key_id=key.master_key_id,

@@ -1,1 +1,1 @@
-"""Alembic migrations of the schema."""
+"""Migrations of the schema, run by Alembic when an older database is opened."""
