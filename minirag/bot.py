@@ -49,11 +49,6 @@ class Bot:
         self.chats = Chats(self._context)
 
     @property
-    def context(self) -> BotContext:
-        """What the use cases of this bot are done on; for the asynchronous face."""
-        return self._context
-
-    @property
     def id(self) -> str:
         """The bot's id in its tenant."""
         return self._context.bot_id

@@ -24,11 +24,6 @@ class Chat:
         self._record = record
 
     @property
-    def context(self) -> BotContext:
-        """What the use cases of this chat are done on; for the asynchronous face."""
-        return self._context
-
-    @property
     def id(self) -> str:
         """The chat's id, for `bot.chat(chat_id)`."""
         return self._record.id

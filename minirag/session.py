@@ -69,9 +69,9 @@ class TenantSession:
         exact: bool = False,
     ) -> SearchResults:
         """Return the best hits of all the tenant's bots. Their lists are fused by rank: scores of two bots never meet."""
-        return run(self.search_steps(query, k=k, where=where, mode=mode, exact=exact))
+        return run(self._search_steps(query, k=k, where=where, mode=mode, exact=exact))
 
-    def search_steps(
+    def _search_steps(
         self, query: str, *, k: int, where: Mapping[str, Any] | None, mode: SearchMode, exact: bool
     ) -> Steps[SearchResults]:
         """Return the steps of `search`, for either face."""

@@ -72,9 +72,9 @@ class Sources:
 
     def ingest(self, source: str | Source, *, progress: ProgressCallback | bool | None = None) -> IngestReport:
         """Read one source now, whatever its `refresh` says, and return what happened."""
-        return run(self.ingest_steps(source, progress))
+        return run(self._ingest_steps(source, progress))
 
-    def ingest_steps(self, source: str | Source, progress: object) -> Steps[IngestReport]:
+    def _ingest_steps(self, source: str | Source, progress: object) -> Steps[IngestReport]:
         """Return the steps of `ingest`, for either face."""
         callback = choose_progress(progress)
         return ingest(self._context, [self.get(source)], progress=callback)

@@ -38,7 +38,7 @@ class Tenants:
             directory.insert_tenant(tenant)
         return tenant
 
-    def ensure(self, slug: str) -> Tenant:
+    def _ensure(self, slug: str) -> Tenant:
         """Return the tenant of this slug, made if there is none, whoever else may be making it."""
         try:
             return self.create(slug)

@@ -223,7 +223,7 @@ class Workspace:
         except TenantNotFoundError:
             if not create:
                 raise
-            tenant = self.tenants.ensure(slug)
+            tenant = self.tenants._ensure(slug)
         return TenantSession(TenantContext(self._core, mint_scope(tenant.id), tenant), self._defaults)
 
     def close(self) -> None:
@@ -236,7 +236,7 @@ class Workspace:
         for part in reversed(self._owned):
             part.close()
 
-    async def aclose_engines(self) -> None:
+    async def _aclose_engines(self) -> None:
         """Close what engines hold in this event loop; for the asynchronous face, before `close`."""
         if not self._core.closed:
             await self._core.engines.aclose()

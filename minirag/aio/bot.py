@@ -67,7 +67,7 @@ class AsyncSources:
 
     async def ingest(self, source: str | Source, *, progress: ProgressCallback | bool | None = None) -> IngestReport:
         """Read one source now and return what happened; see `Sources.ingest`."""
-        return await self._runner.run(await self._runner.call(self._sources.ingest_steps, source, progress))
+        return await self._runner.run(await self._runner.call(self._sources._ingest_steps, source, progress))
 
     async def get(self, source: str | Source) -> Source:
         """Return the source of this id, name, path or URL; see `Sources.get`."""
@@ -140,11 +140,11 @@ class AsyncChat:
 
     async def send(self, question: str) -> AsyncAnswer:
         """Return the answer to the next question; see `Chat.send`."""
-        return self._binder.answer(await self._runner.run(answer(self._chat.context, question, chat_id=self.id)))
+        return self._binder.answer(await self._runner.run(answer(self._chat._context, question, chat_id=self.id)))
 
     def stream(self, question: str) -> AsyncGenerator[AsyncAnswerEvent, None]:
         """Yield the answer to the next question as events; see `Chat.stream`."""
-        return _events(self._runner, self._binder, answer_events(self._chat.context, question, chat_id=self.id))
+        return _events(self._runner, self._binder, answer_events(self._chat._context, question, chat_id=self.id))
 
     async def delete(self) -> None:
         """Delete the chat and its messages."""
@@ -202,7 +202,7 @@ class AsyncBot:
 
     @property
     def _context(self) -> BotContext:
-        return self._bot.context
+        return self._bot._context
 
     async def update(self, **profile: Any) -> BotProfile:
         """Change settings and return the profile; see `Bot.update`."""

@@ -91,7 +91,7 @@ class AsyncTenantSession:
         exact: bool = False,
     ) -> SearchResults:
         """Return the best hits of all the tenant's bots; see `TenantSession.search`."""
-        steps = await self._runner.call(self._session.search_steps, query, k=k, where=where, mode=mode, exact=exact)
+        steps = await self._runner.call(self._session._search_steps, query, k=k, where=where, mode=mode, exact=exact)
         return await self._runner.run(steps)
 
     def __repr__(self) -> str:
@@ -156,7 +156,7 @@ class AsyncWorkspace:
     async def close(self) -> None:
         """Close the workspace and its threads; see `Workspace.close`."""
         if self._workspace is not None:
-            await self._workspace.aclose_engines()
+            await self._workspace._aclose_engines()
             await self._runner.call(self._workspace.close)
         self._runner.close()
 

@@ -148,7 +148,7 @@ def evaluate(options: argparse.Namespace) -> int:
         report = bot.add(iter(documents), progress=progress_of(options))
         report.raise_for_failures()
         modes = options.mode or MODES
-        result = run(evaluate_steps(bot.context, collection.queries, collection.qrels, modes)).model_copy(
+        result = run(evaluate_steps(bot._context, collection.queries, collection.qrels, modes)).model_copy(
             update={
                 "skipped_documents": skipped,
                 "settings": {"embedder": options.embedder, "chunker": options.chunker, "fusion": options.fusion},

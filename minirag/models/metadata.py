@@ -49,7 +49,7 @@ def _check_value(name: str, value: Any) -> MetadataValue:
     if isinstance(value, str):
         if not _is_clean(value):
             raise InvalidMetadataError(f"metadata {name!r}: NUL and lone surrogates cannot be stored")
-        return str(value)
+        return str.__str__(value)
     if isinstance(value, int):
         if not -_INTEGER_LIMIT <= value < _INTEGER_LIMIT:
             raise InvalidMetadataError(f"metadata {name!r}: integers must fit in 64 bits; store {name!r} as a str")
@@ -61,6 +61,10 @@ def _check_value(name: str, value: Any) -> MetadataValue:
     if isinstance(value, dt.datetime):
         if value.tzinfo is None or value.utcoffset() is None:
             raise InvalidMetadataError(f"metadata {name!r}: the datetime has no time zone; add tzinfo")
+        try:
+            value.astimezone(dt.UTC)
+        except OverflowError:
+            raise InvalidMetadataError(f"metadata {name!r}: the datetime is outside the years 1 to 9999 in UTC") from None
         return value
     if isinstance(value, dt.date):
         return value

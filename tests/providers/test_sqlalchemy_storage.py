@@ -250,3 +250,15 @@ def test_closing_while_another_thread_reads(world: StorageWorld) -> None:
     thread.join()
     with pytest.raises(WorkspaceClosedError), world.storage.read(world.acme.scope):
         pass
+
+
+def test_a_damaged_page_is_corrupt(folder: Path, world: StorageWorld) -> None:
+    """A database whose pages were overwritten is `StorageCorruptError`, not an answer."""
+    for number in range(20):
+        world.write(world.acme, f"{number}", "A document of some length. " * 400)
+    world.storage.close()
+    file = folder / "minirag.sqlite3"
+    data = file.read_bytes()
+    file.write_bytes(data[:16_384] + b"\xff" * (len(data) - 16_384))
+    with pytest.raises(StorageCorruptError, match="backup"):
+        world.keys(world.acme, world.open())

@@ -67,6 +67,11 @@ class Bm25Partition(KeywordPartition):
     def analyzers(self) -> tuple[str, ...]:
         return _languages(self._state)
 
+    @property
+    def nbytes(self) -> int:
+        """The memory its segments take; the shared caches of stems are not counted."""
+        return sum(segment.nbytes for segment in self._state.segments)
+
     def clear(self) -> None:
         with self._writing:
             self._state = _EMPTY

@@ -59,6 +59,12 @@ class Segment:
     alive: Mask | None
     size: int
 
+    @property
+    def nbytes(self) -> int:
+        """The memory its arrays take."""
+        arrays = (getattr(self, name) for name in self.__slots__ if name != "size")
+        return sum(array.nbytes for array in arrays if array is not None)
+
     def find(self, keys: Keys) -> tuple[Mask, Integers]:
         """Return which of the keys are held and alive, and the positions of those."""
         at = np.minimum(np.searchsorted(self.sorted_keys, keys), len(self.keys) - 1)

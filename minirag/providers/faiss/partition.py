@@ -85,6 +85,11 @@ class FaissPartition(VectorPartition):
         """Return what kind of search is in use: `"exact"`."""
         return self._scan.name
 
+    @property
+    def nbytes(self) -> int:
+        """The memory its arrays take, reserved rows included, and about that of the positions by key."""
+        return self._vectors.nbytes + self._keys.nbytes + 100 * len(self._positions)
+
     def apply(self, removed: Keys, added: Keys, vectors: Matrix) -> None:
         """Remove, then add. Of a key that is added twice the later vector stays.
 
@@ -158,7 +163,7 @@ class FaissPartition(VectorPartition):
         self._check_query(query)
         if k < 0:
             raise VectorIndexError(f"k must be at least 0, not {k!r}")
-        snapshot = _Snapshot(self._snapshot.keys, self._vectors, self._snapshot.alive, self._snapshot.live)
+        snapshot = self._snapshot
         if allowed is None:
             eligible = snapshot.living()
         else:
@@ -182,7 +187,7 @@ class FaissPartition(VectorPartition):
         """Return the cosine of each key's vector, NaN where the partition does not hold it."""
         self._check_query(query)
         _check_keys(keys, "keys")
-        snapshot = _Snapshot(self._snapshot.keys, self._vectors, self._snapshot.alive, self._snapshot.live)
+        snapshot = self._snapshot
         positions = snapshot.find(keys)
         held = positions >= 0
         scores = np.full(len(keys), np.nan, dtype=np.float64)
