@@ -139,7 +139,7 @@ class Workspace:
             llm: what answers for new bots; `"extractive"`, which composes answers of the documents' sentences.
             reranker: what orders the best hits of new bots anew; none.
             secret_key: the master key of stored credentials; a folder makes and keeps its own.
-            cache_dir: where files derived from the database may lie, if not in the folder.
+            cache_dir: where files derived from the database may lie, if not in the folder; none are written so far.
             memory_budget: bytes that loaded indexes may take, least recently used first out; None for no limit.
             durability: `"normal"`: what was acknowledged survives the death of the process; `"full"`: loss of power too.
             url_policy: which URLs may be read, such as `{"allow": ["127.0.0.1:8000"]}`.

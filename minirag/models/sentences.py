@@ -6,12 +6,12 @@ import re
 
 __all__ = ["sentence_spans"]
 
-# A sentence ends after . ! ? and their kin, with closing quotes and brackets, before white space; after a full stop of
+# A sentence ends after . ! ? and their kin, with closing quotes, brackets and note numbers, before white space; after a full stop of
 # a script that writes no spaces; or at a blank line or a line that begins a list item, heading or table row. Every
 # repetition is possessive and starts at one place only, so that dots or blank lines by the million cost linear time.
 _END = re.compile(
     r"""
-      (?<! [.!?…։؟۔।॥።፧] ) [.!?…։؟۔।॥።፧]++ ["'”’»)\]]*+ (?=\s)
+      (?<! [.!?…։؟۔।॥።፧] ) [.!?…։؟۔।॥።፧]++ ["'”’»)\]]*+ (?:\[\d{1,3}\])*+ (?=\s)
     | [。！？｡។။]++ [」』”’）]*+
     | \u2029
     | \n (?= [^\S\n]*+ \n )

@@ -6,18 +6,18 @@ import textwrap
 from pathlib import Path
 
 PAGES = (
-    """Acme Store Handbook
+    """Acme Store Handbook.
 
 This handbook tells the people at the counter what Acme promises its customers.
 
-Orders
+Chapter 1: orders.
 
 An order can be changed or cancelled until it has been packed. Orders placed before noon on a working day leave the
 warehouse the same day. Delivery is free for orders above 50 euros and costs 4.90 euros below.
 
 A parcel that has not arrived after ten working days counts as lost. Send the goods again and do not ask the customer
 to wait for the carrier's answer.""",
-    """Returns
+    """Chapter 2: returns.
 
 A laptop may be returned within 30 days of delivery. It must be complete, with its charger, and reset to factory
 settings.
@@ -27,7 +27,7 @@ been worn cannot be returned, for reasons of hygiene.
 
 The refund goes back to the means of payment that was used, at the latest five working days after the goods have
 arrived. Gift cards are refunded as gift cards.""",
-    """Warranty and repairs
+    """Chapter 3: warranty and repairs.
 
 Every device has a warranty of 24 months. The warranty covers defects of material and workmanship; it does not cover
 liquid damage or a broken screen.

@@ -96,6 +96,26 @@ def test_a_heading_stays_with_what_follows() -> None:
         assert not any(chunk.splitlines()[-1].startswith("#") for chunk in found), found
 
 
+def test_a_heading_moves_on_with_what_does_not_fit() -> None:
+    """Where the paragraph after a heading begins a new chunk, the heading begins it."""
+    text = "alpha " * 8 + "\n\n# Second\n\n" + "beta " * 12
+    assert chunks(text, by_words(20)) == [("alpha " * 8).strip(), text[text.index("#") :].strip()]
+
+
+def test_a_mark_on_a_space_keeps_it() -> None:
+    """A text that begins with a mark on a space is not stripped inside that grapheme."""
+    assert chunks(" \u0301b", by_words(5)) == [" \u0301b"]
+
+
+def test_a_row_of_several_lines_stays_whole() -> None:
+    """A line end inside a row is no place to cut."""
+    rows = [f'{n},"a b\nc d"\n' for n in range(9)]
+    spans = tuple(Span("row", n * len(rows[0]), (n + 1) * len(rows[0]) - 1) for n in range(9))
+    found = chunks("".join(rows), by_words(7), "text/csv", spans)
+    assert len(found) > 3
+    assert all(chunk.endswith('d"') for chunk in found)
+
+
 def test_a_heading_stays_with_a_paragraph_that_fills_a_chunk() -> None:
     """A heading before a paragraph of exactly the size takes its first sentences along."""
     text = "# A heading of five words\n\n" + "Two words. " * 10

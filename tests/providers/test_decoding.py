@@ -39,6 +39,7 @@ def test_real_files_of_every_encoding(name: str, encoding: str) -> None:
     ("encoding", "sentence"),
     [
         ("cp1252", "L’élève répète la leçon qu’il a déjà apprise à Besançon. Voici « l’œuvre » complète."),
+        ("cp1252", "¿Cuántos días hay?"),
         ("cp1252", "A devolução não é possível. Há informações sobre as condições."),
         ("cp1250", "Zażółć gęślą jaźń. Proszę o zwrot towaru w ciągu czternastu dni."),
         ("cp1250", "Árvíztűrő tükörfúrógép. A terméket harminc napon belül lehet visszaküldeni."),

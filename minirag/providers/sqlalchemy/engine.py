@@ -24,6 +24,12 @@ DATABASE_NAME: Final = "minirag.sqlite3"
 PAGE_SIZE: Final = 16_384
 """With vectors of 1.5 kB, pages of 16 KiB took three times the rows a second that pages of 4 KiB took."""
 
+_BEGIN_WRITE: Final = ("BEGIN IMMEDIATE",)
+_BEGIN_READ: Final = ("BEGIN", "SELECT 1 FROM sqlite_master LIMIT 1")
+"""SQLite takes the snapshot with the first row it reads, so one is read at once.
+
+Both are given to the driver itself: through SQLAlchemy they took a third of the time of a short read.
+"""
 _CACHE_KIB: Final = 16_384
 _JOURNAL_LIMIT: Final = 64 * 1024 * 1024
 
@@ -130,11 +136,10 @@ class Transaction:
         process = os.getpid()
         try:
             with translated():
-                if write:
-                    connection.exec_driver_sql("BEGIN IMMEDIATE")
-                else:
-                    connection.exec_driver_sql("BEGIN")
-                    connection.exec_driver_sql("SELECT 1 FROM sqlite_master LIMIT 1").all()
+                connection.begin()
+                driver: sqlite3.Connection = connection.connection.driver_connection  # type: ignore[assignment]
+                for sql in _BEGIN_WRITE if write else _BEGIN_READ:
+                    driver.execute(sql).fetchall()
             try:
                 yield cls(connection, tenant_id)
             except BaseException:

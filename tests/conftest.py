@@ -1,0 +1,20 @@
+"""Options of the test run."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add what the crash tests can be told."""
+    group = parser.getgroup("crash tests")
+    group.addoption("--rounds", type=int, default=6, metavar="N", help="how many workspaces are killed (default: 6)")
+    group.addoption("--seed", type=int, metavar="N", help="the first round's seed, to repeat a failure with --rounds 1")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Choose a seed if none is given; the names of the tests show it. Workers of pytest-xdist are handed the same one."""
+    if config.option.seed is None:
+        config.option.seed = random.randrange(1_000_000)

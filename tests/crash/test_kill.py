@@ -1,0 +1,186 @@
+"""A process is killed at a random moment of its work: nothing that it acknowledged is lost, and nothing is half there."""
+
+from __future__ import annotations
+
+import multiprocessing
+import random
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import pytest
+
+from minirag.bot import Bot
+from tests.crash.checking import check_whole
+from tests.crash.operations import (
+    FOLDER,
+    Add,
+    AddFolder,
+    Content,
+    Contents,
+    Forget,
+    Name,
+    Operation,
+    Remove,
+    draw_operations,
+    open_bot,
+    open_workspace,
+    perform,
+)
+from tests.crash.worker import work
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
+
+_LIVES = 2
+_OPERATIONS = 25
+_LONGEST_DELAY = 0.04  # seconds; several operations are shorter, the largest twice as long
+_PATIENCE = 60
+
+Step = tuple[str, int, tuple[str, ...]]
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Give each round a seed, which its name shows."""
+    if "seed" in metafunc.fixturenames:
+        first, rounds = metafunc.config.getoption("seed"), metafunc.config.getoption("rounds")
+        metafunc.parametrize("seed", range(first, first + rounds), ids=lambda seed: f"seed={seed}")
+
+
+@pytest.fixture(scope="module")
+def processes() -> multiprocessing.context.ForkServerContext:
+    """Where children come from: a process that has imported everything, so that a child is at work at once."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["tests.crash.worker", "minirag.workspace", "minirag.providers.sqlalchemy.storage"])
+    return context
+
+
+@dataclass(slots=True)
+class Life:
+    """What a killed process has told: the step it was in, if any, and what was acknowledged of that step."""
+
+    under_way: int | None = None
+    done: set[int] = field(default_factory=set)
+    committed: set[str] = field(default_factory=set)
+
+    def hear(self, message: Step) -> None:
+        what, step, keys = message
+        if what == "begun":
+            self.under_way, self.committed = step, set()
+        elif what == "committed":
+            assert step == self.under_way
+            self.committed.update(keys)
+        else:
+            self.under_way = None
+            self.done.add(step)
+
+
+def live(
+    processes: multiprocessing.context.ForkServerContext,
+    folder: Path,
+    operations: Sequence[Operation],
+    chance: random.Random,
+) -> Life:
+    """Start a process and kill it: some time after a step chosen at random has begun, be it the opening or the closing."""
+    last = len(operations) + 1
+    step = chance.choice([0, last, *[chance.randint(1, last - 1) for _ in range(6)]])
+    delay = chance.uniform(0, _LONGEST_DELAY)
+    receiving, sending = processes.Pipe(duplex=False)
+    process = processes.Process(target=work, args=(folder, operations, sending), daemon=True)
+    process.start()
+    sending.close()
+    life = Life()
+    with receiving:
+        listen(receiving, life, until=lambda: life.under_way == step, patience=_PATIENCE)
+        listen(receiving, life, until=lambda: False, patience=delay)
+        process.kill()
+        process.join(_PATIENCE)
+        listen(receiving, life, until=lambda: False, patience=_PATIENCE)
+    assert process.exitcode == -signal.SIGKILL
+    process.close()
+    return life
+
+
+def listen(receiving: Connection, life: Life, *, until: Callable[[], bool], patience: float) -> None:
+    """Hear messages until something is so, the sender is dead, or for `patience` seconds there was none."""
+    while not until() and receiving.poll(patience):
+        try:
+            life.hear(receiving.recv())
+        except EOFError:
+            return
+
+
+def possible_contents(operation: Operation | None, committed: set[str], before: Contents) -> list[Contents]:
+    """Return what may have become of the documents: one of these, which differ in what was not acknowledged.
+
+    Those of an `add` may be there or not, each by itself, so they are not listed here: see `expect`.
+    """
+    if isinstance(operation, Remove | Forget):
+        return [before, operation.after(before)]
+    return [before]
+
+
+def expect(found: Contents, operation: Operation | None, committed: set[str], before: Contents) -> None:
+    """Fail if an acknowledged document is not as it was acknowledged, or any is neither as it was nor as it was to be."""
+    if not isinstance(operation, Add | AddFolder):
+        assert found in possible_contents(operation, committed, before)
+        return
+    after = operation.after(before)
+    source = operation.source if isinstance(operation, Add) else FOLDER
+    for name in before.keys() | after.keys() | found.keys():
+        old, new = before.get(name), after.get(name)
+        if name[0] == source and name[1] in committed:
+            assert found.get(name) == new, f"{name} was acknowledged"
+        else:
+            assert found.get(name) in {old, new}, f"{name} is neither as it was nor as it was to be"
+
+
+def add_everything(bot: Bot, contents: Contents, folder: Path) -> tuple[set[Name], int]:
+    """Add all that should be there; return the names of what was there already, and how many texts were embedded."""
+    unchanged: set[Name] = set()
+    embedded = 0
+    for source in sorted({source for source, _ in contents}):
+        documents: dict[str, Content] = {key: content for (owner, key), content in contents.items() if owner == source}
+        operation = AddFolder(documents) if source == FOLDER else Add(source, documents, lazily=True)
+        report = perform(bot, operation, folder=folder)
+        assert report is not None
+        assert report.ok
+        unchanged |= {(source, entry.key) for entry in report.unchanged}
+        embedded += report.embedded_texts
+    return unchanged, embedded
+
+
+def test_killed_process_loses_nothing(
+    seed: int,
+    tmp_path: Path,
+    processes: multiprocessing.context.ForkServerContext,
+    record_property: Callable[[str, object], None],
+) -> None:
+    """After SIGKILL the folder opens, what was acknowledged is as acknowledged, and adding everything again completes it."""
+    chance = random.Random(seed)
+    contents: Contents = {}
+    for _ in range(_LIVES):
+        operations = draw_operations(chance, contents, count=_OPERATIONS)
+        life = live(processes, tmp_path, operations, chance)
+        for operation in operations[: len(life.done) - 1 if life.done else 0]:
+            contents = operation.after(contents)
+        step = life.under_way
+        operation = operations[step - 1] if step is not None and 0 < step <= len(operations) else None
+        record_property("killed in", type(operation).__name__ if operation else step)
+
+        with open_workspace(tmp_path) as workspace:
+            bot = open_bot(workspace)
+            found = check_whole(bot, tmp_path)
+            expect(found, operation, life.committed, contents)
+            if operation is not None and found != operation.after(contents):
+                contents = operation.after(contents)
+                if isinstance(operation, Remove | Forget):
+                    perform(bot, operation, folder=tmp_path)
+            elif operation is not None:
+                contents = found
+            unchanged, _ = add_everything(bot, contents, tmp_path)
+            assert unchanged == {name for name, content in contents.items() if found.get(name) == content}
+            assert check_whole(bot, tmp_path) == contents
+            assert add_everything(bot, contents, tmp_path) == (contents.keys(), 0)
