@@ -90,7 +90,7 @@ class Tenants:
         """
         tenant = self.get(slug)
         with self._core.storage.directory(write=True) as directory:
-            directory.delete_tenant(tenant.id)
+            directory.delete_tenant(tenant)
         self._core.partitions.forget(tenant.id)
 
     def __repr__(self) -> str:

@@ -104,7 +104,9 @@ def answer_events(
     chat_id: str | None = None,
 ) -> EventSteps:
     """Yield the answer as events, and on the way what either face must do. Arguments are checked at once."""
-    return _answer_events(bot, _check_question(question, k, where), chat_id)
+    request = _check_question(question, k, where)
+    bot.core.check()
+    return _answer_events(bot, request, chat_id)
 
 
 def _answer_events(bot: BotContext, request: SearchRequest, chat_id: str | None) -> EventSteps:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import threading
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import closing
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from minirag.errors import (
     EmbedderNotAvailableError,
@@ -16,6 +16,7 @@ from minirag.errors import (
 )
 from minirag.interfaces import LLM, Chunker, Embedder, Parser, ProviderContext, ProviderKind, Reranker
 from minirag.models.checks import clipped
+from minirag.models.index import EmbeddingSpace
 from minirag.models.tenants import INSTANCE, BotProfile, BotRecord, ProviderRef
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Engines", "ParserChoice", "ProviderSource"]
 
-T = TypeVar("T")
 _KINDS: Mapping[str, type[Any]] = {"embedder": Embedder, "llm": LLM, "reranker": Reranker, "chunker": Chunker}
 
 
@@ -47,23 +47,30 @@ class ProviderSource(Protocol):
 
 
 class Engines:
-    """Makes providers once, keeps them for the life of the workspace, and closes those it made."""
+    """Makes providers once, keeps them for the life of the workspace, and closes those it made.
+
+    A provider that is made with a bot's credentials is that bot's alone; one made without is shared. Instances that
+    an application gave for a tenant's bot are never another tenant's.
+    """
 
     def __init__(self, providers: ProviderSource, parse_ref: Callable[[ProviderKind, object], ProviderRef]) -> None:
         self._providers = providers
         self._parse_ref = parse_ref
         self._parsers: dict[tuple[str, str | None], tuple[str, Parser] | None] = {}
         self._made: dict[str, Any] = {}
-        self._given: dict[tuple[str, str], Any] = {}
+        self._given: dict[tuple[str | None, str, str], Any] = {}
         self._lock = threading.RLock()
 
-    def refer(self, kind: ProviderKind, value: object) -> ProviderRef:
-        """Return the reference to store for what an application wrote or gave; an instance is remembered."""
+    def refer(self, kind: ProviderKind, value: object, *, tenant_id: str | None = None) -> ProviderRef:
+        """Return the reference to store for what an application wrote or gave.
+
+        An instance is remembered for the tenant it was given for, or for all if it is the workspace's default.
+        """
         interface = _KINDS[kind]
         if isinstance(value, interface):
             name = _instance_name(kind, value)
             with self._lock:
-                self._given[(kind, name)] = value
+                self._given[(tenant_id, kind, name)] = value
             return ProviderRef(provider=INSTANCE, options={"name": name})
         if not isinstance(value, str | Mapping | ProviderRef):
             raise InvalidInputError(
@@ -72,19 +79,21 @@ class Engines:
             )
         return self._parse_ref(kind, value)
 
-    def embedder_of(self, ref: ProviderRef, credentials: Mapping[str, str]) -> Embedder:
-        """Return the embedder a reference stands for.
+    def check(
+        self, profile: BotProfile, kinds: Iterable[ProviderKind], credentials: Mapping[str, str], tenant_id: str
+    ) -> EmbeddingSpace | None:
+        """Make engines that a profile names, so that a fault is an error now; return the space of the embedder's vectors.
 
-        Raises:
-            EmbedderNotAvailableError: if it was an instance that this workspace was not given.
+        None is returned where `kinds` has no embedder.
         """
-        try:
-            return cast("Embedder", self._engine("embedder", ref, credentials))
-        except LookupError:
-            raise EmbedderNotAvailableError(
-                f"this bot was made with an embedder instance, {ref.options.get('name')!r}, that this process was not "
-                "given; pass it to Workspace.open(embedder=...) or tenant.bot(name, create=True, embedder=...)"
-            ) from None
+        space: EmbeddingSpace | None = None
+        with closing(_Trial(self, credentials, tenant_id)) as trial:
+            for kind in kinds:
+                ref = getattr(profile, kind)
+                if ref is not None:
+                    engine = trial.engine(kind, ref)
+                    space = engine.space if kind == "embedder" else space
+        return space
 
     def embedder(self, bot: BotContext, record: BotRecord) -> Embedder:
         """Return the bot's embedder, whose vectors can be compared with those stored.
@@ -93,7 +102,7 @@ class Engines:
             EmbedderNotAvailableError: if it was an instance that this workspace was not given.
             EmbeddingSpaceMismatchError: if it makes vectors of another space than the bot was made with.
         """
-        embedder = self.embedder_of(record.profile.embedder, self._credentials(bot, record))
+        embedder = cast("Embedder", self._engine("embedder", record.profile.embedder, bot, record))
         if embedder.space != record.space:
             raise EmbeddingSpaceMismatchError(
                 f"bot {record.profile.name!r} holds vectors of {record.space}, but its embedder now makes "
@@ -104,45 +113,35 @@ class Engines:
 
     def llm(self, bot: BotContext, record: BotRecord) -> LLM:
         """Return the model that answers for the bot."""
-        return cast("LLM", self._named("llm", record.profile.llm, self._credentials(bot, record)))
+        return cast("LLM", self._engine("llm", record.profile.llm, bot, record))
 
     def reranker(self, bot: BotContext, record: BotRecord) -> Reranker | None:
         """Return the bot's reranker, if it has one."""
         ref = record.profile.reranker
-        return None if ref is None else cast("Reranker", self._named("reranker", ref, self._credentials(bot, record)))
+        return None if ref is None else cast("Reranker", self._engine("reranker", ref, bot, record))
 
-    def chunker(self, ref: ProviderRef) -> Chunker:
-        """Return the chunker a reference stands for."""
-        return cast("Chunker", self._named("chunker", ref, {}))
-
-    def check(self, profile: BotProfile, credentials: Mapping[str, str]) -> None:
-        """Make every engine a profile names, so that a wrong name or option is an error now and not at the first use."""
-        self._named("llm", profile.llm, credentials)
-        self._named("chunker", profile.chunker, {})
-        if profile.reranker is not None:
-            self._named("reranker", profile.reranker, credentials)
+    def chunker(self, bot: BotContext, record: BotRecord) -> Chunker:
+        """Return the bot's chunker."""
+        return cast("Chunker", self._engine("chunker", record.profile.chunker, bot, record))
 
     def parser(self, extension: str, media_type: str | None) -> tuple[str, Parser] | None:
         """Return the name and the parser of a file extension or media type, or None if there is none."""
         asked = (extension, media_type)
-        if asked not in self._parsers:
-            choice = self._providers.parser_for(extension, media_type)
-            self._parsers[asked] = (
-                None
-                if choice is None
-                else (choice.name, cast("Parser", self._engine("parser", ProviderRef(provider=choice.name), {})))
-            )
-        return self._parsers[asked]
+        with self._lock:
+            if asked not in self._parsers:
+                choice = self._providers.parser_for(extension, media_type)
+                ref = ProviderRef(provider=choice.name) if choice is not None else None
+                self._parsers[asked] = None if ref is None else (ref.provider, self._shared("parser", ref))
+            return self._parsers[asked]
 
     def close(self) -> None:
         """Close every provider made here; never one that the application gave."""
         with self._lock:
             made, self._made = list(self._made.values()), {}
             self._given.clear()
+            self._parsers.clear()
         for engine in made:
-            close = getattr(engine, "close", None)
-            if close is not None:
-                close()
+            _close(engine)
 
     async def aclose(self) -> None:
         """Close what providers hold in this event loop."""
@@ -153,32 +152,78 @@ class Engines:
             if close is not None:
                 await close()
 
-    def _named(self, kind: ProviderKind, ref: ProviderRef, credentials: Mapping[str, str]) -> object:
-        try:
-            return self._engine(kind, ref, credentials)
-        except LookupError:
-            raise ProviderNotFoundError(
-                f"this bot was made with a {kind} instance, {ref.options.get('name')!r}, that this process was not "
-                f"given; pass it again with bot.update({kind}=...)"
-            ) from None
+    def given(self, kind: ProviderKind, ref: ProviderRef, tenant_id: str) -> Any:
+        """Return the instance a reference stands for, the tenant's own or the workspace's.
 
-    def _engine(self, kind: ProviderKind, ref: ProviderRef, credentials: Mapping[str, str]) -> object:
+        Raises:
+            EmbedderNotAvailableError, ProviderNotFoundError: if this workspace was not given it.
+        """
+        name = str(ref.options.get("name"))
+        with self._lock:
+            for owner in (tenant_id, None):
+                if (owner, kind, name) in self._given:
+                    return self._given[(owner, kind, name)]
+        message = f"this bot was made with {kind} instance {name!r}, which this process was not given; pass it to "
+        if kind == "embedder":
+            raise EmbedderNotAvailableError(
+                message + "Workspace.open(embedder=...) or to tenant.bot(name, create=True, embedder=...)"
+            )
+        raise ProviderNotFoundError(message + f"tenant.bot(name, create=True, {kind}=...)")
+
+    def create(self, kind: ProviderKind, ref: ProviderRef, credentials: Mapping[str, str]) -> Any:
+        """Return a new provider, which its caller closes."""
+        return self._providers.create(kind, ref, ProviderContext(credentials=credentials))
+
+    def _shared(self, kind: ProviderKind, ref: ProviderRef) -> Any:
+        return self._kept(_name(kind, ref), lambda: self.create(kind, ref, {}))
+
+    def _engine(self, kind: ProviderKind, ref: ProviderRef, bot: BotContext, record: BotRecord) -> Any:
         if ref.provider == INSTANCE:
-            return self._given[(kind, str(ref.options.get("name")))]
-        secret = hashlib.sha256(json.dumps(dict(credentials), sort_keys=True).encode()).hexdigest()
-        name = json.dumps([kind, ref.provider, ref.options, secret], sort_keys=True, default=str)
+            return self.given(kind, ref, bot.scope.tenant_id)
+        if not record.profile.credential_fields or kind == "chunker":
+            return self._shared(kind, ref)
+        # A changed credential changes the record's time, and with it the name.
+        owner = f"{bot.scope.tenant_id}/{bot.bot_id}/{record.updated_at.isoformat()}"
+        sealed = bot.core.secrets.sealed(bot.scope, bot.bot_id, record.profile.credential_fields)
+        return self._kept(f"{owner}/{_name(kind, ref)}", lambda: self.create(kind, ref, sealed))
+
+    def _kept(self, name: str, make: Callable[[], Any]) -> Any:
         with self._lock:
             engine = self._made.get(name)
             if engine is None:
-                engine = self._providers.create(kind, ref, ProviderContext(credentials=dict(credentials)))
-                self._made[name] = engine
+                engine = self._made[name] = make()
             return engine
 
-    @staticmethod
-    def _credentials(bot: BotContext, record: BotRecord) -> Mapping[str, str]:
-        if not record.profile.credential_fields:
-            return {}
-        return bot.core.secrets.open(bot.scope, bot.bot_id)
+
+class _Trial:
+    """Engines made to see whether they can be, and closed again."""
+
+    def __init__(self, engines: Engines, credentials: Mapping[str, str], tenant_id: str) -> None:
+        self._engines = engines
+        self._credentials = credentials
+        self._tenant_id = tenant_id
+        self._made: list[Any] = []
+
+    def engine(self, kind: ProviderKind, ref: ProviderRef) -> Any:
+        if ref.provider == INSTANCE:
+            return self._engines.given(kind, ref, self._tenant_id)
+        made = self._engines.create(kind, ref, self._credentials)
+        self._made.append(made)
+        return made
+
+    def close(self) -> None:
+        for engine in self._made:
+            _close(engine)
+
+
+def _close(engine: Any) -> None:
+    close = getattr(engine, "close", None)
+    if close is not None:
+        close()
+
+
+def _name(kind: ProviderKind, ref: ProviderRef) -> str:
+    return json.dumps([kind, ref.provider, ref.options], sort_keys=True, default=str)
 
 
 def _instance_name(kind: ProviderKind, value: Any) -> str:

@@ -253,6 +253,8 @@ def _read_source(run: _Run, source: Source) -> Steps[None]:
             yield from _read_url(run, source)
         elif source.text is not None:
             yield from _take_incoming(run, from_input(source, DocumentInput(text=source.text, title=source.name)))
+            # Only when the document is durable may the text that waited with the source go.
+            yield from run.writer.flush()
     except (ParseError, FetchError, SourceNotFoundError) as problem:
         key = source.locator if source.kind == "url" else Path(source.locator).name
         run.report.note(source.id, unicodedata.normalize("NFC", key), "failed", reason=str(problem))
@@ -261,20 +263,22 @@ def _read_source(run: _Run, source: Source) -> Steps[None]:
         _mark(run, source, str(problem))
         raise
     else:
-        _mark(run, source, None)
+        _mark(run, source, None, text_taken=source.kind == "text")
 
 
-def _mark(run: _Run, source: Source, error: str | None) -> None:
+def _mark(run: _Run, source: Source, error: str | None, *, text_taken: bool = False) -> None:
     """Write how the reading of a source ended."""
     now = utc_now()
     with run.bot.core.storage.write(run.bot.scope) as writer:
         current = writer.source(run.bot.bot_id, source.id)
         if current is not None:
             # One bad file does not make a folder, nor one bad text its source, a failure; the error is kept all the same.
-            failed = error is not None and (source.kind in ("file", "url") or current.ingested_at is None)
+            failed = error is not None and (source.kind in {"file", "url"} or current.ingested_at is None)
             changes: dict[str, object] = {"status": "failed" if failed else "ready", "error": error, "updated_at": now}
             if error is None:
                 changes["ingested_at"] = now
+            if text_taken and current.text == source.text:
+                changes["text"] = None
             writer.put_source(current.model_copy(update=changes))
 
 

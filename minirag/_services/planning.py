@@ -9,16 +9,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from minirag._services.core import BotContext
 from minirag._services.reading import Incoming, choose_parser
 from minirag.errors import InvalidDocumentError, ParseError
-from minirag.interfaces import Chunker, ChunkSpan, Embedder, KeywordIndex, ParsedDocument, Span
+from minirag.interfaces import Chunker, ChunkSpan, Embedder, ParsedDocument, Span
 from minirag.interfaces.records import ChunkDraft, DocumentState, VersionDraft
 from minirag.models.documents import PageSpan
-from minirag.models.tenants import BotProfile
+from minirag.models.tenants import BotRecord
 from minirag.types import MetadataValue
 
 if TYPE_CHECKING:
-    from minirag._services.engines import Engines
     from minirag.types import Matrix
 
 __all__ = ["Plan", "Planner", "Touch", "Unchanged", "pages_of", "spans_from_json"]
@@ -93,12 +93,12 @@ class Plan:
 class Planner:
     """Plans versions for one bot as its settings are now."""
 
-    def __init__(self, profile: BotProfile, engines: Engines, embedder: Embedder, keyword_index: KeywordIndex) -> None:
-        self._profile = profile
-        self._engines = engines
+    def __init__(self, bot: BotContext, record: BotRecord, embedder: Embedder) -> None:
+        self._profile = profile = record.profile
+        self._engines = bot.core.engines
         self._embedder = embedder
-        self._keyword_index = keyword_index
-        self._chunker: Chunker = engines.chunker(profile.chunker)
+        self._keyword_index = bot.core.keyword_index
+        self._chunker: Chunker = self._engines.chunker(bot, record)
         options = json.dumps(profile.chunker.options, sort_keys=True, default=str)
         self._chunker_name = f"{profile.chunker.provider}/{self._chunker.revision}/{options}"
 

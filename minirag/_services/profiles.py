@@ -6,16 +6,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from minirag._services.core import BotContext, TenantContext
+from minirag._services.core import BotContext, Core, TenantContext
 from minirag._services.secrets import check_credentials
 from minirag.errors import BotNotFoundError, ConflictError, EmbeddingSpaceMismatchError, InvalidInputError
+from minirag.interfaces import ProviderKind, TenantScope
 from minirag.models.checks import check_text, clipped
 from minirag.models.tenants import BotProfile, BotRecord, ProviderRef
 from minirag.types import new_id, utc_now
 
 __all__ = ["FIELDS", "Defaults", "change_bot", "create_bot", "find_bot"]
 
-_PROVIDERS: Final = ("llm", "embedder", "chunker", "reranker")
+PROVIDERS: Final[tuple[ProviderKind, ...]] = ("llm", "embedder", "chunker", "reranker")
 _CUT_BY: Final = ("chunker", "language", "embed_context")
 FIELDS: Final = tuple(sorted({*BotProfile.model_fields, "credentials"} - {"credential_fields"}))
 """The keywords that `tenant.bot(..., create=True)` and `bot.update` take."""
@@ -51,7 +52,7 @@ def find_bot(tenant: TenantContext, name: object) -> BotRecord:
 def create_bot(tenant: TenantContext, name: object, settings: Mapping[str, Any], defaults: Defaults) -> BotRecord:
     """Return the bot of this name, made if there is none; settings that differ from an existing one's update it."""
     text = check_text("a bot's name", name, maximum=200)
-    fields, credentials = _parse(tenant, settings)
+    fields, credentials = _parse(tenant.core, tenant.scope, settings)
     tenant.core.check()
     with tenant.core.storage.read(tenant.scope) as reader:
         existing = reader.bot(text)
@@ -64,11 +65,11 @@ def create_bot(tenant: TenantContext, name: object, settings: Mapping[str, Any],
         "reranker": defaults.reranker,
     }
     profile = BotProfile(**{**base, **fields, "name": text, "credential_fields": tuple(sorted(credentials or {}))})
-    space = tenant.core.engines.embedder_of(profile.embedder, credentials or {}).space
+    space = tenant.core.engines.check(profile, PROVIDERS, credentials or {}, tenant.scope.tenant_id)
+    assert space is not None
     now = utc_now()
     record = BotRecord(id=new_id(), profile=profile, space=space, created_at=now, updated_at=now)
     context = BotContext(tenant.core, tenant.scope, record.id, text)
-    tenant.core.engines.check(profile, credentials or {})
     with tenant.core.storage.write(tenant.scope) as writer:
         if writer.bot(text) is None:
             writer.put_bot(record)
@@ -84,8 +85,7 @@ def change_bot(bot: BotContext, settings: Mapping[str, Any], *, name: str | None
     Raises:
         EmbeddingSpaceMismatchError: if another embedder is named, whose vectors cannot be compared with those stored.
     """
-    tenant = TenantContext(bot.core, bot.scope, None)  # type: ignore[arg-type]  # parsing needs no tenant record
-    fields, credentials = _parse(tenant, settings)
+    fields, credentials = _parse(bot.core, bot.scope, settings)
     core = bot.core
     core.check()
     with core.storage.read(bot.scope) as reader:
@@ -98,14 +98,14 @@ def change_bot(bot: BotContext, settings: Mapping[str, Any], *, name: str | None
     profile = BotProfile(**{**dict(record.profile), **fields, "credential_fields": known})
     if profile == record.profile and not credentials:
         return record
-    if profile.embedder != record.profile.embedder:
-        space = core.engines.embedder_of(profile.embedder, {**held, **credentials}).space
-        if space != record.space:
+    changed_kinds = [kind for kind in PROVIDERS if getattr(profile, kind) != getattr(record.profile, kind)]
+    if changed_kinds:
+        space = core.engines.check(profile, changed_kinds, {**held, **credentials}, bot.scope.tenant_id)
+        if space is not None and space != record.space:
             raise EmbeddingSpaceMismatchError(
                 f"bot {record.profile.name!r} holds vectors of {record.space}; those of {space} cannot be compared with "
                 "them. A bot keeps its embedder; move it to another with bot.reembed(...)"
             )
-    core.engines.check(profile, {**held, **credentials})
     changed = record.model_copy(update={"profile": profile, "updated_at": utc_now()})
     with core.storage.write(bot.scope) as writer:
         if writer.bot_by_id(record.id) is None:
@@ -120,16 +120,16 @@ def change_bot(bot: BotContext, settings: Mapping[str, Any], *, name: str | None
     return changed
 
 
-def _parse(tenant: TenantContext, settings: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str] | None]:
+def _parse(core: Core, scope: TenantScope, settings: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str] | None]:
     """Return the profile's fields among keywords, with providers as references, and the credentials, if any."""
     unknown = sorted(set(settings) - set(FIELDS))
     if unknown:
         raise InvalidInputError(f"a bot has no setting {unknown[0]!r}; it has {', '.join(FIELDS)}")
     fields = dict(settings)
     credentials = fields.pop("credentials", None)
-    for kind in _PROVIDERS:
+    for kind in PROVIDERS:
         if fields.get(kind) is not None:
-            fields[kind] = tenant.core.engines.refer(kind, fields[kind])
+            fields[kind] = core.engines.refer(kind, fields[kind], tenant_id=scope.tenant_id)
         elif kind in fields and kind != "reranker":
             del fields[kind]
     if "filterable" in fields and isinstance(fields["filterable"], str):

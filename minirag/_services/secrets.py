@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 
 from minirag.errors import InvalidInputError
 from minirag.interfaces import Storage, TenantScope
@@ -26,6 +27,31 @@ def check_credentials(credentials: object) -> dict[str, str]:
     return checked
 
 
+class _SealedCredentials(Mapping[str, str]):
+    """A bot's credentials by name, opened when one is first asked for: an engine that needs none needs no key."""
+
+    def __init__(self, secrets: Secrets, scope: TenantScope, bot_id: str, fields: Sequence[str]) -> None:
+        self._fields = tuple(fields)
+        self._open = partial(secrets.open, scope, bot_id)
+        self._opened: dict[str, str] | None = None
+
+    def __getitem__(self, name: str) -> str:
+        if name not in self._fields:
+            raise KeyError(name)
+        if self._opened is None:
+            self._opened = self._open()
+        return self._opened[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._fields)
+
+    def __len__(self) -> int:
+        return len(self._fields)
+
+    def __repr__(self) -> str:
+        return f"<credentials {', '.join(self._fields)}>"
+
+
 class Secrets:
     """Seals and opens the credentials of a workspace's bots."""
 
@@ -47,6 +73,10 @@ class Secrets:
             for field, value in credentials.items()
         }
         writer.put_secrets(bot_id, sealed)
+
+    def sealed(self, scope: TenantScope, bot_id: str, fields: Sequence[str]) -> Mapping[str, str]:
+        """Return the bot's credentials as a mapping that is opened when one is first asked for."""
+        return _SealedCredentials(self, scope, bot_id, fields)
 
     def open(self, scope: TenantScope, bot_id: str) -> dict[str, str]:
         """Return the bot's credentials.

@@ -53,7 +53,7 @@ class DocumentWriter:
         self._record = record
         self._embedder = embedder
         self._report = report
-        self._planner = Planner(record.profile, bot.core.engines, embedder, bot.core.keyword_index)
+        self._planner = Planner(bot, record, embedder)
         self._gathered: dict[Name, Incoming] = {}
         self._gathered_bytes = 0
         self._planned: dict[Name, Plan | Touch] = {}

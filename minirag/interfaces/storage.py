@@ -53,7 +53,7 @@ class Directory(ABC):
         """Write a tenant's slug and name. Raises `TenantExistsError` if the slug is taken."""
 
     @abstractmethod
-    def delete_tenant(self, tenant_id: str) -> None:
+    def delete_tenant(self, tenant: Tenant) -> None:
         """Delete a tenant and every row that belongs to it."""
 
     @abstractmethod

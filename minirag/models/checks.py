@@ -13,8 +13,13 @@ T = TypeVar("T", bound=str)
 
 
 def clipped(value: object, limit: int = 60) -> str:
-    """Return `repr(value)`, cut to a readable length."""
-    shown = repr(value)
+    """Return `repr(value)`, cut to a readable length; a value that cannot be shown is named by its type."""
+    if isinstance(value, str | bytes) and len(value) > limit:
+        return f"{value[:limit]!r}… ({type(value).__name__} of length {len(value):,})"
+    try:
+        shown = repr(value)
+    except Exception:  # noqa: BLE001 - a foreign repr may raise anything, as that of an int of 5,000 digits does
+        return f"<{type(value).__name__}>"
     return shown if len(shown) <= limit else f"{shown[:limit]}… ({type(value).__name__})"
 
 
@@ -36,7 +41,7 @@ def check_integer(name: str, value: object, *, minimum: int = 0, maximum: int = 
     if isinstance(value, bool) or not isinstance(value, int):
         raise InvalidInputError(f"{name} must be an int, not {type(value).__name__}: {clipped(value)}")
     if not minimum <= value <= maximum:
-        raise InvalidInputError(f"{name}={value} is out of range; it must be from {minimum} to {maximum:,}")
+        raise InvalidInputError(f"{name}={clipped(value)} is out of range; it must be from {minimum} to {maximum:,}")
     return value
 
 
@@ -50,6 +55,6 @@ def check_flag(name: str, value: object) -> bool:
 def check_choice(name: str, value: object, choices: Sequence[T]) -> T:
     """Return `value` if it is one of `choices`, else raise `InvalidInputError` naming them."""
     for choice in choices:
-        if value == choice:
+        if isinstance(value, str) and value == choice:
             return choice
     raise InvalidInputError(f"{name}={clipped(value)} is unknown; use one of {', '.join(map(repr, choices))}")

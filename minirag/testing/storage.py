@@ -87,7 +87,7 @@ class StorageConformance(StorageSearchClauses):
         """S2: a `directory` block that ends in an exception has changed nothing."""
         with interrupted(world.storage.directory(write=True)) as directory:
             directory.put_setting("name", "value")
-            directory.delete_tenant(world.acme.tenant.id)
+            directory.delete_tenant(world.acme.tenant)
         with world.storage.directory() as directory:
             assert directory.setting("name") is None, "S2: a setting survived the exception"
             assert directory.tenant("acme") == world.acme.tenant, "S2: a deletion survived the exception"
@@ -170,7 +170,7 @@ class StorageConformance(StorageSearchClauses):
         with world.storage.directory(write=True) as directory:
             assert directory.tenants() == [world.acme.tenant, world.rival.tenant], "S5: tenants() is not sorted"
             assert directory.has_secrets(), "S5: has_secrets() overlooks the tenants' keys"
-            directory.delete_tenant(world.acme.tenant.id)
+            directory.delete_tenant(world.acme.tenant)
             assert directory.tenants() == [world.rival.tenant], "S5: the tenant is still there"
         with world.storage.read(world.acme.scope) as reader:
             assert reader.bots() == [], "S5: a deleted tenant still has bots"

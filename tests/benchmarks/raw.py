@@ -55,7 +55,7 @@ class RawEngines:
 
     def make_full_text(self) -> None:
         """Fill an FTS5 table."""
-        self._rows.execute("CREATE VIRTUAL TABLE words USING fts5(text, content='', contentless_delete=1)")
+        self._rows.execute("CREATE VIRTUAL TABLE words USING fts5(text, content='')")
         with self._rows:
             self._rows.execute("INSERT INTO words (rowid, text) SELECT id, text FROM rows")
 

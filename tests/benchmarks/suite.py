@@ -182,7 +182,7 @@ def _growth(size: int) -> Iterator[Figure]:
     few, many = growth.measure(size // 10), growth.measure(size)
     raw_is = f"{size // 10:,} documents"
     yield Figure(f"ingest {size:,} documents", "s", many["seconds"], few["seconds"], raw_is)
-    yield Figure("peak memory of that", "MB", many["peak"] / 1e6, few["peak"] / 1e6, raw_is)
+    yield Figure("memory added by that", "MB", many["added"] / 1e6, few["added"] / 1e6, raw_is)
 
 
 def _times(name: str, unit: str, library: float, raw: float, raw_is: str) -> Figure:

@@ -12,6 +12,7 @@ from typing import TypeAlias
 import minirag
 from minirag.bot import Bot
 from minirag.models.reports import IngestProgress, IngestReport
+from minirag.providers.local.hashing import Hashing
 
 __all__ = [
     "FOLDER",
@@ -27,6 +28,7 @@ __all__ = [
     "Operation",
     "Remove",
     "Search",
+    "SmallBatches",
     "draw_operations",
     "open_bot",
     "open_workspace",
@@ -38,8 +40,14 @@ WORD = "archive"
 """In every sentence, so that a keyword search for it finds every chunk."""
 
 _WORDS = [first + second for first in ("bla", "kro", "mi", "tu", "vex") for second in ("den", "lop", "rin", "sta", "wu")]
-_SIZES = (1, 3, 10, 60, 160)
-"""Sentences of a document: from one chunk to some eighty, from one block of text to four."""
+_SIZES = (1, 1, 2, 3, 5, 8, 13, 80)
+"""Sentences of a document: from one chunk to some fifty, from one block of text to two."""
+
+
+class SmallBatches(Hashing):
+    """Embeds few texts at once, so that few documents are already several batches, each committed by itself."""
+
+    batch_size = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +123,7 @@ Operation: TypeAlias = Add | AddFolder | Remove | Forget | Search
 
 def open_workspace(folder: Path) -> minirag.Workspace:
     """Return the workspace in a folder, made if need be."""
-    embedder = {"provider": "hashing", "options": {"dimension": 64}}
-    return minirag.Workspace.open(folder / "kb", embedder=embedder, plugins=[])
+    return minirag.Workspace.open(folder / "kb", embedder=SmallBatches(dimension=64), plugins=[])
 
 
 def open_bot(workspace: minirag.Workspace) -> Bot:
@@ -199,7 +206,7 @@ class _Drawing:
 
     def _add(self) -> Operation:
         source = self.chance.choice((INLINE, INLINE, NOTES))
-        keys = self.chance.sample([f"note-{number}" for number in range(30)], k=self.chance.randint(1, 12))
+        keys = self.chance.sample([f"note-{number}" for number in range(30)], k=self.chance.randint(1, 10))
         documents = {key: self._content(self.contents.get((source, key))) for key in keys}
         return Add(source, documents, lazily=self.chance.random() < 0.5)
 

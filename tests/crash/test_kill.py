@@ -25,6 +25,7 @@ from tests.crash.operations import (
     Name,
     Operation,
     Remove,
+    Search,
     draw_operations,
     open_bot,
     open_workspace,
@@ -35,7 +36,7 @@ from tests.crash.worker import work
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
 
 _LIVES = 2
-_OPERATIONS = 25
+_OPERATIONS = 20
 _LONGEST_DELAY = 0.04  # seconds; several operations are shorter, the largest twice as long
 _PATIENCE = 60
 
@@ -59,10 +60,16 @@ def processes() -> multiprocessing.context.ForkServerContext:
 
 @dataclass(slots=True)
 class Life:
-    """What a killed process has told: the step it was in, if any, and what was acknowledged of that step."""
+    """What a killed process has told.
 
+    Attributes:
+        done: steps that were acknowledged.
+        under_way: the step it was in, if it was not between two.
+        committed: keys that were acknowledged in that step.
+    """
+
+    done: int = 0
     under_way: int | None = None
-    done: set[int] = field(default_factory=set)
     committed: set[str] = field(default_factory=set)
 
     def hear(self, message: Step) -> None:
@@ -73,8 +80,18 @@ class Life:
             assert step == self.under_way
             self.committed.update(keys)
         else:
-            self.under_way = None
-            self.done.add(step)
+            self.under_way, self.committed = None, set()
+            self.done += 1
+
+    def acknowledged(self, operations: Sequence[Operation]) -> Sequence[Operation]:
+        """Return the operations that were acknowledged; the first step, opening, is none."""
+        return operations[: max(0, self.done - 1)]
+
+    def cut_short(self, operations: Sequence[Operation]) -> Operation:
+        """Return the operation that was under way; one that changes nothing if there was none."""
+        if self.under_way is None or not 0 < self.under_way <= len(operations):
+            return Search()
+        return operations[self.under_way - 1]
 
 
 def live(
@@ -112,22 +129,16 @@ def listen(receiving: Connection, life: Life, *, until: Callable[[], bool], pati
             return
 
 
-def possible_contents(operation: Operation | None, committed: set[str], before: Contents) -> list[Contents]:
-    """Return what may have become of the documents: one of these, which differ in what was not acknowledged.
+def expect(found: Contents, operation: Operation, committed: set[str], before: Contents) -> None:
+    """Fail unless the documents are as they may be when an operation was cut short.
 
-    Those of an `add` may be there or not, each by itself, so they are not listed here: see `expect`.
+    Each document of an `add` is as it was or as it was to be, the latter if it was acknowledged. A removal happened to
+    all that it names, or to none.
     """
-    if isinstance(operation, Remove | Forget):
-        return [before, operation.after(before)]
-    return [before]
-
-
-def expect(found: Contents, operation: Operation | None, committed: set[str], before: Contents) -> None:
-    """Fail if an acknowledged document is not as it was acknowledged, or any is neither as it was nor as it was to be."""
-    if not isinstance(operation, Add | AddFolder):
-        assert found in possible_contents(operation, committed, before)
-        return
     after = operation.after(before)
+    if not isinstance(operation, Add | AddFolder):
+        assert found in (before, after)
+        return
     source = operation.source if isinstance(operation, Add) else FOLDER
     for name in before.keys() | after.keys() | found.keys():
         old, new = before.get(name), after.get(name)
@@ -156,7 +167,6 @@ def test_killed_process_loses_nothing(
     seed: int,
     tmp_path: Path,
     processes: multiprocessing.context.ForkServerContext,
-    record_property: Callable[[str, object], None],
 ) -> None:
     """After SIGKILL the folder opens, what was acknowledged is as acknowledged, and adding everything again completes it."""
     chance = random.Random(seed)
@@ -164,22 +174,18 @@ def test_killed_process_loses_nothing(
     for _ in range(_LIVES):
         operations = draw_operations(chance, contents, count=_OPERATIONS)
         life = live(processes, tmp_path, operations, chance)
-        for operation in operations[: len(life.done) - 1 if life.done else 0]:
+        for operation in life.acknowledged(operations):
             contents = operation.after(contents)
-        step = life.under_way
-        operation = operations[step - 1] if step is not None and 0 < step <= len(operations) else None
-        record_property("killed in", type(operation).__name__ if operation else step)
+        operation = life.cut_short(operations)
+        print(f"killed in step {life.under_way}, {type(operation).__name__}, with {len(life.committed)} committed")
 
         with open_workspace(tmp_path) as workspace:
             bot = open_bot(workspace)
             found = check_whole(bot, tmp_path)
             expect(found, operation, life.committed, contents)
-            if operation is not None and found != operation.after(contents):
-                contents = operation.after(contents)
-                if isinstance(operation, Remove | Forget):
-                    perform(bot, operation, folder=tmp_path)
-            elif operation is not None:
-                contents = found
+            contents = operation.after(contents)
+            if isinstance(operation, Remove | Forget) and found != contents:
+                perform(bot, operation, folder=tmp_path)
             unchanged, _ = add_everything(bot, contents, tmp_path)
             assert unchanged == {name for name, content in contents.items() if found.get(name) == content}
             assert check_whole(bot, tmp_path) == contents

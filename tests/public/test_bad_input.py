@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import inspect
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
@@ -16,6 +15,7 @@ import pytest
 
 import minirag
 from minirag.errors import MiniRAGError, WorkspaceClosedError
+from minirag.models.checks import clipped
 from minirag.session import Bots, UsageLedger
 from tests.public import bad_values as bad
 
@@ -273,12 +273,7 @@ ROWS: dict[str, Row] = {
     "Citation.verify": Row(),
     "Citation.open": Row({}, {"before": bad.COUNT, "after": bad.COUNT}),
 }
-CASES = [
-    pytest.param(name, parameter, value, id=f"{name}-{parameter}-{number}")
-    for name, row in ROWS.items()
-    for parameter, values in row.bad.items()
-    for number, value in enumerate(values)
-]
+CASES = [(name, parameter) for name, row in ROWS.items() for parameter in row.bad]
 
 
 def public_methods() -> Iterator[tuple[str, Callable[..., Any]]]:
@@ -360,7 +355,7 @@ def call(world: World, name: str, arguments: Mapping[str, Any]) -> Any:
 def test_every_public_method_and_parameter_has_a_row() -> None:
     """A new public method, or a new parameter, fails here until somebody has thought of what is bad for it."""
     found = dict(public_methods())
-    assert sorted(found) == sorted(ROWS)
+    assert set(found) == set(ROWS)
     marks = {inspect.Parameter.VAR_POSITIONAL: "*", inspect.Parameter.VAR_KEYWORD: "**"}
     for name, function in found.items():
         parameters = [
@@ -371,32 +366,45 @@ def test_every_public_method_and_parameter_has_a_row() -> None:
         assert sorted(ROWS[name].bad) == sorted(parameters), name
 
 
-@pytest.mark.parametrize(("name", "parameter", "value"), CASES)
+def complaint(world: World, name: str, parameter: str, value: Any) -> str | None:
+    """Return what is wrong with how a bad value is refused, or None."""
+    row = ROWS[name]
+    arguments = {"location": value} if (name, parameter) == ("Sources.add", "location") else {**row.good, parameter: value}
+    try:
+        result = call(world, name, arguments)
+    except MiniRAGError as problem:
+        message = str(problem)
+    except Exception as problem:  # noqa: BLE001 - that is what is looked for
+        return f"{type(problem).__name__} escaped: {str(problem)[:200]}"
+    else:
+        if isinstance(result, minirag.Workspace):
+            result.close()
+        return f"accepted: {str(result)[:100]}"
+    words = [parameter.lstrip("*"), *row.words.get(parameter, ())]
+    if parameter.startswith("**") and isinstance(value, dict):
+        words += [str(next(iter(value), "given nothing")), "provider"]
+    if not 15 <= len(message) <= LONGEST_MESSAGE:
+        return f"a message of {len(message)} characters: {message[:200]}"
+    if not any(word in message for word in words):
+        return f"does not name {parameter}: {message}"
+    return None if message.isascii() or message.encode("utf-8", "replace").decode() == message else f"lone surrogate: {message!r}"
+
+
+@pytest.mark.parametrize(("name", "parameter"), CASES)
 def test_bad_input_is_refused(
-    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, parameter: str, value: Any
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, parameter: str
 ) -> None:
     """What a parameter cannot take raises our error, which names the argument, and leaves the database as it was."""
     monkeypatch.chdir(tmp_path)
-    row = ROWS[name]
-    arguments = {**row.good, parameter: value}
-    if name == "Sources.add" and parameter == "location":
-        arguments = {"location": value}
     before = world.state()
-    with pytest.raises(MiniRAGError) as caught:
-        call(world, name, arguments)
-    message = str(caught.value)
-    assert 15 <= len(message) <= LONGEST_MESSAGE, message[:2_000]
-    message.encode("utf-8", "strict")
-    bare = parameter.lstrip("*")
-    words = [bare, *row.words.get(parameter, ())]
-    if parameter.startswith("**") and isinstance(value, dict):
-        words += [str(next(iter(value), "given nothing")), "provider"]
-    assert any(word in message for word in words), message
+    complaints = {}
+    for number, value in enumerate(ROWS[name].bad[parameter]):
+        if (found := complaint(world, name, parameter, value)) is not None:
+            complaints[f"value {number}, {clipped(value)}"] = found
+    assert complaints == {}
     assert world.state() == before
     if not name.startswith("Workspace."):
         assert list(tmp_path.iterdir()) == []
-    del caught
-    gc.collect()
 
 
 @pytest.mark.parametrize("name", [name for name in ROWS if name not in ("Workspace.open", "Workspace.__init__", "Workspace.from_config", "Workspace.from_env", "Workspace.close")])

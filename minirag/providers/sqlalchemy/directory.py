@@ -48,8 +48,8 @@ class SqlAlchemyDirectory(Directory):
         if not changed:
             raise TenantNotFoundError(f"there is no tenant with the id {tenant.id!r}")
 
-    def delete_tenant(self, tenant_id: str) -> None:
-        self._transaction.run(s.DELETE_TENANT, tenant=tenant_id)
+    def delete_tenant(self, tenant: Tenant) -> None:
+        self._transaction.run(s.DELETE_TENANT, tenant=tenant.id)
 
     def setting(self, name: str) -> str | None:
         value: str | None = self._transaction.value(s.SETTING, name=name)

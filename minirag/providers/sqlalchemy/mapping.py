@@ -120,6 +120,7 @@ def to_source(row: Any) -> Source:
         error=row.error,
         created_at=_moment(row.created_at),
         updated_at=_moment(row.updated_at),
+        text=row.text,
         ingested_at=_moment_or_none(row.ingested_at),
     )
 
@@ -130,6 +131,7 @@ def source_row(source: Source) -> dict[str, Any]:
         "metadata_json": encode_metadata(source.metadata),
         "created_at": stamp(source.created_at),
         "updated_at": stamp(source.updated_at),
+        "text": source.text,
         "ingested_at": _stamp_or_none(source.ingested_at),
     }
 

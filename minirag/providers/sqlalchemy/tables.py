@@ -218,6 +218,7 @@ sources = Table(
     Column("error", Text),
     _time("created_at"),
     _time("updated_at"),
+    Column("text", Text),
     _time("ingested_at", nullable=True),
     UniqueConstraint("tenant_id", "bot_id", "kind", "locator"),
     _belongs_to("bots", "bot_id"),

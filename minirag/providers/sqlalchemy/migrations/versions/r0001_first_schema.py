@@ -186,6 +186,7 @@ CREATE TABLE sources (
     error TEXT,
     created_at VARCHAR(27) NOT NULL,
     updated_at VARCHAR(27) NOT NULL,
+    text TEXT,
     ingested_at VARCHAR(27),
     CONSTRAINT pk_sources PRIMARY KEY (tenant_id, bot_id, id),
     CONSTRAINT uq_sources_tenant_id_bot_id_kind_locator UNIQUE (tenant_id, bot_id, kind, locator),
