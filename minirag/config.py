@@ -53,7 +53,7 @@ class WorkspaceConfig(InputModel):
     @field_validator("url_policy", mode="before")
     @classmethod
     def _url_policy(cls, value: object) -> object:
-        return UrlPolicy(**value) if isinstance(value, Mapping) else value
+        return UrlPolicy(**{str(name): item for name, item in value.items()}) if isinstance(value, Mapping) else value
 
     def keywords(self) -> dict[str, Any]:
         """Return the settings as keywords of `Workspace.open`, the location among them."""

@@ -12,7 +12,7 @@ from minirag._services.retrieval import check_request
 from minirag._services.steps import Steps, run
 from minirag.bot import Bot
 from minirag.errors import InvalidInputError
-from minirag.models.checks import check_integer
+from minirag.models.checks import check_flag, check_integer, clipped
 from minirag.models.search import SearchResults
 from minirag.models.tenants import BotProfile, Tenant
 from minirag.models.usage import UsageEvent, UsageTotal
@@ -49,13 +49,12 @@ class TenantSession:
             BotNotFoundError: if there is none and `create` is False.
             InvalidInputError: naming an unknown field or a wrong value.
         """
-        if not isinstance(create, bool):
-            raise InvalidInputError(f"create must be True or False, not {create!r}")
+        check_flag("create", create)
         if create:
             return self.bots.create(name, **profile)
         if profile:
             raise InvalidInputError(
-                f"bot({name!r}) was given {min(profile)!r} without create=True; to change a bot, use bot.update(...)"
+                f"bot({clipped(name)}) was given {min(profile)!r} without create=True; to change a bot, use bot.update(...)"
             )
         return self.bots.get(name)
 
@@ -174,5 +173,5 @@ def _bot_id(bot: object) -> str | None:
     if bot is None:
         return None
     if not isinstance(bot, Bot):
-        raise InvalidInputError(f"bot must be a Bot, not {type(bot).__name__}: {bot!r}")
+        raise InvalidInputError(f"bot must be a Bot such as tenant.bot(name) gives, not {type(bot).__name__}: {clipped(bot)}")
     return bot.id

@@ -273,8 +273,12 @@ def _check_location(location: object) -> str:
     if "://" in text:
         return text
     folder = Path(text)
-    if folder.exists() and not folder.is_dir():
-        raise InvalidInputError(f"location {text!r} is a file; a workspace is a folder")
+    try:
+        is_file = folder.exists() and not folder.is_dir()
+    except OSError as problem:
+        raise InvalidInputError(f"location {clipped(text)} cannot be a folder: {problem.strerror}") from problem
+    if is_file:
+        raise InvalidInputError(f"location {clipped(text)} is a file; a workspace is a folder")
     return str(folder.absolute())
 
 
@@ -334,7 +338,7 @@ def _make_fetcher(policy: UrlPolicy | Mapping[str, Any] | None) -> Fetcher:
     if policy is None:
         policy = UrlPolicy()
     elif isinstance(policy, Mapping):
-        policy = UrlPolicy(**policy)
+        policy = UrlPolicy(**{str(name): value for name, value in policy.items()})
     elif not isinstance(policy, UrlPolicy):
         raise ConfigurationError(f"url_policy must be a mapping or a UrlPolicy, not {clipped(policy)}")
     return _LazyFetcher(policy)

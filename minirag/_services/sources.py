@@ -39,24 +39,23 @@ def resolve_target(value: str | os.PathLike[str]) -> Target:
         SourceNotFoundError: if the path does not exist.
         InvalidInputError: if it is neither a file nor a folder, or the URL is malformed.
     """
-    if isinstance(value, str):
-        check_text("a path or URL", value, maximum=8_000)
-        if value.lower().startswith(("http://", "https://")):
-            url = normalize_url(value)
-            return Target("url", url, url)
-    path = Path(value)
+    text = check_text("a path or URL", os.fspath(value), maximum=8_000)
+    if isinstance(value, str) and value.lower().startswith(("http://", "https://")):
+        url = normalize_url(value)
+        return Target("url", url, url)
+    path = Path(text)
     try:
         real = path.resolve(strict=True)
     except (OSError, RuntimeError) as problem:
-        reason = "does not exist" if isinstance(problem, FileNotFoundError) else f"cannot be read: {problem}"
+        reason = "does not exist" if isinstance(problem, FileNotFoundError) else f"cannot be read: {getattr(problem, 'strerror', problem)}"
         raise SourceNotFoundError(
-            f"path {str(value)!r} {reason} (looked from {str(Path.cwd())!r}); a text is given as DocumentInput(text=...)"
+            f"path {clipped(text, 300)} {reason} (looked from {str(Path.cwd())!r}); a text is given as DocumentInput(text=...)"
         ) from problem
     if real.is_dir():
         return Target("folder", str(real), path.name or real.name or str(real))
     if real.is_file():
         return Target("file", str(real), path.name)
-    raise InvalidInputError(f"path {str(value)!r} is neither a file nor a folder")
+    raise InvalidInputError(f"path {text!r} is neither a file nor a folder")
 
 
 def text_target(name: str = INLINE) -> Target:

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from minirag.errors import InvalidInputError
+from minirag.models.checks import clipped
 
 __all__ = ["InputModel", "Model", "describe_validation_error", "html_table"]
 
@@ -22,7 +23,7 @@ class InputModel(Model):
 
     error: ClassVar[type[InvalidInputError]] = InvalidInputError
 
-    def __init__(self, **data: Any) -> None:
+    def __init__(self, /, **data: Any) -> None:
         try:
             super().__init__(**data)
         except ValidationError as problem:
@@ -36,7 +37,7 @@ def describe_validation_error(problem: ValidationError) -> str:
     for fault in problem.errors(include_url=False, include_context=False)[:3]:
         place = ".".join(str(step) for step in fault["loc"]) or "value"
         given = fault.get("input")
-        shown = f"{given!r}" if isinstance(given, int | float | bool | None) else f"a {type(given).__name__}"
+        shown = clipped(given) if isinstance(given, int | float | bool | None) else f"a {type(given).__name__}"
         parts.append(f"{place}: {fault['msg']} (got {shown})")
     more = problem.error_count() - len(parts)
     return "; ".join(parts) + (f"; and {more} more" if more > 0 else "")

@@ -5,10 +5,12 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, StrictStr, field_validator
 
 from minirag.models.base import InputModel, Model
+from minirag.models.checks import check_text
 from minirag.models.index import EmbeddingSpace
+from minirag.models.metadata import check_metadata
 
 __all__ = [
     "ApiToken",
@@ -45,7 +47,7 @@ class ProviderRef(InputModel):
         options: checked by the provider's own options model. Secrets do not belong here; see `credentials=`.
     """
 
-    provider: str = Field(min_length=1, max_length=200)
+    provider: StrictStr = Field(min_length=1, max_length=200)
     options: dict[str, Any] = {}
 
     def __str__(self) -> str:
@@ -72,17 +74,17 @@ class BotProfile(InputModel):
         credential_fields: names of the credentials that are stored, never their values.
     """
 
-    name: str = Field(min_length=1, max_length=200)
-    system_prompt: str = Field(default="", max_length=100_000)
+    name: StrictStr = Field(min_length=1, max_length=200)
+    system_prompt: StrictStr = Field(default="", max_length=100_000)
     llm: ProviderRef
     embedder: ProviderRef
     chunker: ProviderRef
     reranker: ProviderRef | None = None
-    language: str = Field(default="auto", pattern=r"^(auto|none|[a-z]{2})$")
+    language: StrictStr = Field(default="auto", pattern=r"^(auto|none|[a-z]{2})$")
     embed_context: Literal["none", "title"] = "none"
-    keep_versions: int | None = Field(default=None, ge=0, strict=True)
+    keep_versions: int | None = Field(default=None, ge=0, le=1_000_000, strict=True)
     fusion: Literal["convex", "rank"] = "convex"
-    filterable: tuple[str, ...] = ()
+    filterable: tuple[StrictStr, ...] = ()
     context_tokens: int = Field(default=3_000, ge=100, le=1_000_000, strict=True)
     credential_fields: tuple[str, ...] = ()
 
@@ -92,6 +94,16 @@ class BotProfile(InputModel):
         if value != value.strip() or not value.isprintable():
             raise ValueError("a name has no spaces around it and only printable characters")
         return value
+
+    @field_validator("system_prompt")
+    @classmethod
+    def _system_prompt(cls, value: str) -> str:
+        return check_text("system_prompt", value, blank=True)
+
+    @field_validator("filterable")
+    @classmethod
+    def _filterable(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(check_metadata(dict.fromkeys(value)))
 
 
 class BotRecord(Model):

@@ -13,9 +13,9 @@ import numpy as np
 from minirag.bot import Bot
 from minirag.models.documents import Document
 from minirag.models.search import Hit
-from tests.crash.operations import WORD, Content, Contents, Name
+from tests.crash.operations import FOLDER, WORD, Add, AddFolder, Content, Contents, Name, Operation
 
-__all__ = ["check_whole", "database"]
+__all__ = ["check_whole", "database", "expect"]
 
 _MODES = ("dense", "keyword", "hybrid")
 _EVERYTHING = 10_000
@@ -69,9 +69,7 @@ def _check_search(bot: Bot, documents: dict[Name, Document], contents: Contents)
             assert not content.text[end:].strip()
 
 
-def _check_rows(
-    bot: Bot, connection: sqlite3.Connection, documents: dict[Name, Document], contents: Contents
-) -> None:
+def _check_rows(bot: Bot, connection: sqlite3.Connection, documents: dict[Name, Document], contents: Contents) -> None:
     """Fail if the file is damaged, a row has lost its parent or its children, or a counter is off."""
     assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
     assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
@@ -106,3 +104,22 @@ def _check_log(bot: Bot, connection: sqlite3.Connection) -> None:
         ever += set(came) - set(gone)
     assert len(ever) == len(set(ever)), "a chunk's key was used twice"
     assert present == {row[0] for row in connection.execute("SELECT key FROM chunks")}
+
+
+def expect(found: Contents, operation: Operation, committed: set[str], before: Contents) -> None:
+    """Fail unless the documents are as they may be when an operation was cut short.
+
+    Each document of an `add` is as it was or as it was to be, the latter if it was acknowledged. A removal happened to
+    all that it names, or to none.
+    """
+    after = operation.after(before)
+    if not isinstance(operation, Add | AddFolder):
+        assert found in (before, after)
+        return
+    source = operation.source if isinstance(operation, Add) else FOLDER
+    for name in before.keys() | after.keys() | found.keys():
+        old, new = before.get(name), after.get(name)
+        if name[0] == source and name[1] in committed:
+            assert found.get(name) == new, f"{name} was acknowledged"
+        else:
+            assert found.get(name) in {old, new}, f"{name} is neither as it was nor as it was to be"

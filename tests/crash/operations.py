@@ -39,7 +39,9 @@ INLINE, NOTES, FOLDER = "inline", "notes", "files"
 WORD = "archive"
 """In every sentence, so that a keyword search for it finds every chunk."""
 
-_WORDS = [first + second for first in ("bla", "kro", "mi", "tu", "vex") for second in ("den", "lop", "rin", "sta", "wu")]
+_WORDS = [
+    first + second for first in ("bla", "kro", "mi", "tu", "vex") for second in ("den", "lop", "rin", "sta", "wu")
+]
 _SIZES = (1, 1, 2, 3, 5, 8, 13, 80)
 """Sentences of a document: from one chunk to some fifty, from one block of text to two."""
 
@@ -199,9 +201,7 @@ class _Drawing:
         mark = f"Revision {self.revision} of this {WORD}."
         if old is not None and self.chance.random() < 0.5:
             return Content(f"{mark} {old.text.partition('. ')[2]}", revision)
-        sentences = [
-            f"{' '.join(self.chance.choices(_WORDS, k=9))} {WORD}." for _ in range(self.chance.choice(_SIZES))
-        ]
+        sentences = [f"{' '.join(self.chance.choices(_WORDS, k=9))} {WORD}." for _ in range(self.chance.choice(_SIZES))]
         return Content(" ".join([mark, *sentences]), revision)
 
     def _add(self) -> Operation:

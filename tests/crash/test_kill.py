@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from minirag.bot import Bot
-from tests.crash.checking import check_whole
+from tests.crash.checking import check_whole, expect
 from tests.crash.operations import (
     FOLDER,
     Add,
@@ -127,25 +127,6 @@ def listen(receiving: Connection, life: Life, *, until: Callable[[], bool], pati
             life.hear(receiving.recv())
         except EOFError:
             return
-
-
-def expect(found: Contents, operation: Operation, committed: set[str], before: Contents) -> None:
-    """Fail unless the documents are as they may be when an operation was cut short.
-
-    Each document of an `add` is as it was or as it was to be, the latter if it was acknowledged. A removal happened to
-    all that it names, or to none.
-    """
-    after = operation.after(before)
-    if not isinstance(operation, Add | AddFolder):
-        assert found in (before, after)
-        return
-    source = operation.source if isinstance(operation, Add) else FOLDER
-    for name in before.keys() | after.keys() | found.keys():
-        old, new = before.get(name), after.get(name)
-        if name[0] == source and name[1] in committed:
-            assert found.get(name) == new, f"{name} was acknowledged"
-        else:
-            assert found.get(name) in {old, new}, f"{name} is neither as it was nor as it was to be"
 
 
 def add_everything(bot: Bot, contents: Contents, folder: Path) -> tuple[set[Name], int]:

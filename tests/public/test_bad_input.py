@@ -343,7 +343,7 @@ def call(world: World, name: str, arguments: Mapping[str, Any]) -> Any:
     keywords = {key: substitutes.get(value, value) if isinstance(value, str) else value for key, value in keywords.items()}
     if name == "Workspace.__init__":
         core = world.objects["Workspace"]._core
-        given = {"storage": core.storage, "index": core.partitions._index, **{k: v for k, v in keywords.items() if v is not None}}
+        given = {"storage": core.storage, "index": core.partitions._vectors, **{k: v for k, v in keywords.items() if v is not None}}
         return minirag.Workspace(**given)
     if name in ("Workspace.open", "Workspace.from_config", "Workspace.from_env"):
         return getattr(minirag.Workspace, member)(**keywords)
@@ -401,7 +401,7 @@ def test_bad_input_is_refused(
     for number, value in enumerate(ROWS[name].bad[parameter]):
         if (found := complaint(world, name, parameter, value)) is not None:
             complaints[f"value {number}, {clipped(value)}"] = found
-    assert complaints == {}
+    assert not complaints, "\n" + "\n".join(f"{shown}: {found}" for shown, found in complaints.items())
     assert world.state() == before
     if not name.startswith("Workspace."):
         assert list(tmp_path.iterdir()) == []

@@ -78,9 +78,9 @@ def test_credentials_can_be_changed(workspace: minirag.Workspace) -> None:
     before = bot.profile
     assert session.bot("b", create=True, credentials={"api_key": "one"}).profile == before
     bot.update(credentials={"api_key": "two"})
-    with workspace._core.storage.read(bot.context.scope) as reader:
+    with workspace._core.storage.read(bot._context.scope) as reader:
         assert len(reader.secrets(bot.id)) == 1
-    assert workspace._core.secrets.open(bot.context.scope, bot.id) == {"api_key": "two"}
+    assert workspace._core.secrets.open(bot._context.scope, bot.id) == {"api_key": "two"}
 
 
 @pytest.mark.parametrize(
