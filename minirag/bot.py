@@ -175,7 +175,9 @@ class Bot:
             raise InvalidInputError(f"open() takes a Citation, not {clipped(citation)}")
         check_integer("before", before)
         check_integer("after", after)
-        return citation.bind(Evidence(self._context.core, self._context.scope)).open(before, after)
+        bound = citation._bind(Evidence(self._context.core, self._context.scope))
+        # Not bound.open(): the asynchronous face's citations are awaited there.
+        return Citation.open(bound, before, after)
 
     def stats(self) -> BotStats:
         """Return how large the bot is."""

@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Final, Literal
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, StrictStr, field_validator
 
 from minirag.errors import ConfigurationError, InvalidInputError
 from minirag.models.base import InputModel
-from minirag.models.checks import clipped
+from minirag.models.checks import check_text, clipped
 from minirag.models.urls import UrlPolicy
 
 __all__ = ["ENVIRONMENT", "WorkspaceConfig", "config_from", "config_from_environment"]
@@ -36,7 +36,7 @@ class WorkspaceConfig(InputModel):
 
     error: ClassVar[type[InvalidInputError]] = ConfigurationError
 
-    location: str = Field(min_length=1)
+    location: StrictStr = Field(min_length=1)
     storage: str | dict[str, Any] | None = None
     index: str | dict[str, Any] | None = None
     embedder: str | dict[str, Any] | None = None
@@ -49,6 +49,13 @@ class WorkspaceConfig(InputModel):
     url_policy: UrlPolicy | None = None
     plugins: tuple[str, ...] | None = None
     read_only: bool = False
+
+    @field_validator("memory_budget", mode="before")
+    @classmethod
+    def _memory_budget(cls, value: object) -> object:
+        if isinstance(value, bool):
+            raise ValueError("Input should be a number of bytes")
+        return value
 
     @field_validator("url_policy", mode="before")
     @classmethod
@@ -75,15 +82,21 @@ def config_from(settings: object) -> WorkspaceConfig:
         return WorkspaceConfig(**{str(name): value for name, value in settings.items()})
     if not isinstance(settings, str | os.PathLike):
         raise ConfigurationError(f"a configuration is a mapping or the path of a TOML file, not {clipped(settings)}")
-    path = Path(settings)
+    try:
+        text = check_text("a configuration's path", os.fspath(settings), maximum=4_000)
+    except InvalidInputError as problem:
+        raise ConfigurationError(f"{problem}; a configuration is a mapping or the path of a TOML file") from None
+    path = Path(text)
     try:
         with path.open("rb") as file:
             loaded = tomllib.load(file)
     except OSError as problem:
-        raise ConfigurationError(f"configuration {str(path)!r} cannot be read: {problem.strerror}") from problem
+        raise ConfigurationError(f"configuration {clipped(text, 300)} cannot be read: {problem.strerror}") from problem
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
-        raise ConfigurationError(f"configuration {str(path)!r} is not valid TOML: {problem}") from problem
+        raise ConfigurationError(f"configuration {clipped(text, 300)} is not valid TOML: {problem}") from problem
     table = loaded.get("minirag", loaded)
+    if not isinstance(table, Mapping):
+        raise ConfigurationError(f"configuration {clipped(text, 300)}: minirag must be a table, [minirag]")
     if "location" in table and isinstance(table["location"], str) and "://" not in table["location"]:
         # A path in a file is meant from that file, wherever the program was started.
         table = {**table, "location": str(path.parent / table["location"])}

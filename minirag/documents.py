@@ -10,7 +10,7 @@ from minirag._services.planning import pages_of
 from minirag._services.sources import find_source
 from minirag.errors import AmbiguousKeyError, DocumentNotFoundError, EvidenceGoneError
 from minirag.interfaces.storage import Reader
-from minirag.models.checks import check_text
+from minirag.models.checks import check_text, clipped
 from minirag.models.documents import Document, DocumentVersion
 from minirag.models.filters import parse_filter
 from minirag.models.tenants import Source
@@ -94,7 +94,8 @@ class Documents:
                 version = reader.version(check_text("version_id", version_id, maximum=100))
                 if version is None or version.bot_id != context.bot_id or version.key != key:
                     raise DocumentNotFoundError(
-                        f"document {key!r} of bot {context.name!r} has no version {version_id!r}"
+                        f"document {clipped(key, 200)} of bot {context.name!r} has no version {version_id!r}; "
+                        "bot.documents.versions(key) shows them"
                     )
             text = reader.text(version_id)
         if text is None:
@@ -146,7 +147,7 @@ class Documents:
         found = reader.documents_with_key(context.bot_id, text, source_id=source_id)
         if not found:
             raise DocumentNotFoundError(
-                f"bot {context.name!r} has no document {text!r}; bot.documents.list() shows them"
+                f"bot {context.name!r} has no document {clipped(text, 200)}; bot.documents.list() shows them"
             )
         if len(found) > 1:
             names = ", ".join(repr(document.source_name) for document in found)

@@ -173,5 +173,7 @@ def _bot_id(bot: object) -> str | None:
     if bot is None:
         return None
     if not isinstance(bot, Bot):
-        raise InvalidInputError(f"bot must be a Bot such as tenant.bot(name) gives, not {type(bot).__name__}: {clipped(bot)}")
+        raise InvalidInputError(
+            f"bot must be a Bot such as tenant.bot(name) gives, not {type(bot).__name__}: {clipped(bot)}"
+        )
     return bot.id

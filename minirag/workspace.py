@@ -29,7 +29,7 @@ from minirag.interfaces import (
 from minirag.interfaces.fetcher import Fetcher
 from minirag.interfaces.scope import mint_scope
 from minirag.models.checks import check_choice, check_flag, check_integer, check_text, clipped
-from minirag.models.tenants import ProviderRef
+from minirag.models.tenants import INSTANCE, ProviderRef
 from minirag.models.urls import UrlPolicy
 from minirag.plugins.registry import Registry, parse_ref
 from minirag.security.envelope import MasterKey, Vault
@@ -89,10 +89,17 @@ class Workspace:
                 )
         if memory_budget is not None:
             check_integer("memory_budget", memory_budget, minimum=1, maximum=2**62)
+        if registry is not None and not isinstance(registry, Registry):
+            raise InvalidInputError(
+                f"registry must be a Registry, such as workspace.providers, not {clipped(registry)}"
+            )
+        check_text("location", location, maximum=4_000)
         self._registry = registry if registry is not None else Registry.discover(plugins)
         self._owned: list[Any] = []
         engines = Engines(self._registry, parse_ref)
         master = MasterKey(secret_key) if isinstance(secret_key, str | bytes) else secret_key
+        if master is not None and not isinstance(master, MasterKey):
+            raise InvalidInputError("secret_key must be a str or bytes, as minirag.generate_secret_key() makes it")
         keywords = _make_keyword_index()
         self._core = Core(
             storage=storage,
@@ -109,6 +116,10 @@ class Workspace:
             chunker=engines.refer("chunker", chunker if chunker is not None else "recursive"),
             reranker=None if reranker is None else engines.refer("reranker", reranker),
         )
+        for kind in ("llm", "embedder", "chunker", "reranker"):
+            ref = getattr(self._defaults, kind)
+            if ref is not None and ref.provider != INSTANCE:
+                self._registry.find(kind, ref.provider)
         self.tenants = Tenants(self._core)
 
     @classmethod
@@ -154,8 +165,10 @@ class Workspace:
         place = _check_location(location)
         check_flag("read_only", read_only)
         check_choice("durability", durability, _DURABILITIES)
-        if cache_dir is not None and not isinstance(cache_dir, str | os.PathLike):
-            raise InvalidInputError(f"cache_dir must be a path, not {clipped(cache_dir)}")
+        if cache_dir is not None:
+            check_text(
+                "cache_dir", os.fspath(cache_dir) if isinstance(cache_dir, os.PathLike) else cache_dir, maximum=4_000
+            )
         registry = Registry.discover(plugins)
         settings = {"durability": durability, "read_only": read_only, "cache_dir": cache_dir}
         context = ProviderContext(location=place, settings=settings)
@@ -231,6 +244,9 @@ class Workspace:
         if self._core.closed:
             return
         self._core.closed = True
+        if self._core.pid != os.getpid():
+            # Connections and engines belong to the process that was forked; closing them here would end them there.
+            return
         self._core.partitions.clear()
         self._core.engines.close()
         for part in reversed(self._owned):
@@ -304,6 +320,8 @@ def _master_key(location: str, storage: Storage, given: str | bytes | None) -> M
         SecretKeyMismatchError: if two of them disagree.
     """
     file = None if "://" in location else Path(location) / "master.key"
+    if given is not None and not isinstance(given, str | bytes):
+        raise InvalidInputError("secret_key must be a str or bytes, as minirag.generate_secret_key() makes it")
     key = MasterKey(given) if given is not None else None
     if file is not None and file.exists():
         on_file = load_key_file(file)

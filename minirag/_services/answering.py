@@ -5,6 +5,7 @@ from __future__ import annotations
 import bisect
 import time
 from collections.abc import Generator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal, TypeAlias
 
@@ -17,6 +18,7 @@ from minirag._services.ledger import Ledger
 from minirag._services.planning import pages_of
 from minirag._services.retrieval import SearchRequest, check_request, search
 from minirag._services.steps import Effect, LLMStream, Steps
+from minirag.errors import MiniRAGError
 from minirag.interfaces import LLM, LLMRequest, PromptMessage, TokenUsage
 from minirag.models.answers import Answer, AnswerEvent, AnswerTrace, Citation
 from minirag.models.chats import Message
@@ -54,6 +56,7 @@ class _Turn:
     seconds: dict[str, float]
     began: float
     abstained_because: str | None = None
+    cited_by: Literal["model", "comparison"] | None = None
     citer: Citer = field(init=False)
 
     def __post_init__(self) -> None:
@@ -89,9 +92,10 @@ def _answer(bot: BotContext, request: SearchRequest, chat_id: str | None) -> Ste
             if turn.abstained_because is None:
                 turn.citer.feed(response.text)
                 turn.citer.finish()
+                _ground(turn)
         return _conclude(turn)
     except Exception:
-        _save(turn, turn.citer.text, "failed")
+        _save_unfinished(turn, "failed")
         raise
 
 
@@ -122,11 +126,11 @@ def _answer_events(bot: BotContext, request: SearchRequest, chat_id: str | None)
         yield AnswerEvent(type="usage", usage=finished.usage)
     except GeneratorExit:
         if turn is not None:
-            _save(turn, turn.citer.text, "partial")
+            _save_unfinished(turn, "partial")
         raise
     except Exception as problem:  # noqa: BLE001 - a stream ends in `done` or in `error`, whatever it was
         if turn is not None:
-            _save(turn, turn.citer.text, "failed")
+            _save_unfinished(turn, "failed")
         yield AnswerEvent(type="error", error=problem)
     else:
         yield AnswerEvent(type="done", answer=finished)
@@ -160,6 +164,17 @@ def _stream_model(turn: _Turn) -> EventSteps:
             yield from _emit(turn, turn.citer.feed(held))
     if turn.abstained_because is None:
         yield from _emit(turn, turn.citer.finish())
+        yield from _emit(turn, _ground(turn))
+
+
+def _ground(turn: _Turn) -> Sequence[str | Citation]:
+    """Return the markers and citations of an answer whose model wrote none, and note who cited."""
+    if turn.citer.citations:
+        turn.cited_by = "model"
+        return ()
+    found = turn.citer.ground()
+    turn.cited_by = "comparison" if found else None
+    return found
 
 
 def _emit(turn: _Turn, pieces: Sequence[str | Citation]) -> Generator[AnswerEvent, None, None]:
@@ -168,7 +183,7 @@ def _emit(turn: _Turn, pieces: Sequence[str | Citation]) -> Generator[AnswerEven
         if isinstance(piece, str):
             yield AnswerEvent(type="delta", text=piece)
         else:
-            yield AnswerEvent(type="citation", citation=piece.bind(evidence))
+            yield AnswerEvent(type="citation", citation=piece._bind(evidence))
 
 
 def _check_question(question: object, k: object, where: Mapping[str, Any] | None) -> SearchRequest:
@@ -254,7 +269,7 @@ def _conclude(turn: _Turn) -> Answer:
     turn.seconds["total"] = time.perf_counter() - turn.began
     finished = Answer(
         text=ABSTENTION if abstained else turn.citer.text,
-        citations=() if abstained else tuple(citation.bind(evidence) for citation in turn.citer.citations),
+        citations=() if abstained else tuple(citation._bind(evidence) for citation in turn.citer.citations),
         hits=tuple(turn.results),
         usage=turn.usage,
         abstained=abstained,
@@ -269,6 +284,7 @@ def _conclude(turn: _Turn) -> Answer:
             dropped=tuple(turn.packed.dropped),
             prompt_tokens=sum(turn.llm.count_tokens(message.content) for message in turn.request.messages),
             unknown_markers=() if abstained else tuple(turn.citer.unknown),
+            cited_by=turn.cited_by,
             abstained_because=turn.abstained_because,
             seconds=turn.seconds,
         ),
@@ -290,6 +306,12 @@ def _save(
         id=turn.message_id, role="assistant", text=text, citations=tuple(cited), created_at=utc_now(), status=status
     )
     Conversations(turn.bot).append(turn.chat_id, message)
+
+
+def _save_unfinished(turn: _Turn, status: Literal["partial", "failed"]) -> None:
+    # Where the chat or the workspace is gone, what ended the turn matters more.
+    with suppress(MiniRAGError):
+        _save(turn, turn.citer.text, status)
 
 
 class _Pages:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import cached_property
 
+from minirag._services.grounding import supported_statements
 from minirag.models.answers import Citation
 from minirag.models.markers import MARKER, MARKER_BEGINNING, defuse_markers, marker_numbers
 from minirag.models.overlap import Overlap, content_words, words_of
@@ -100,6 +101,21 @@ class Citer:
         """Return what was held back. Nothing may be fed after it."""
         self._advance(final=True)
         self._settle_waiting()
+        return self._take_output()
+
+    def ground(self) -> list[str | Citation]:
+        """Return markers and citations for a finished text without any, where passages hold its statements; else nothing.
+
+        The markers stand at the end of the text: until the model had finished, none of its own could be ruled out.
+        """
+        if not self.citations:
+            supports = supported_statements(self.text, self._hits)
+            for number in sorted({number for number, _, _ in supports}):
+                self._gap = "" if self.citations else " "
+                self._write(f"[{number}]", prose=False)
+                for cited, start, end in supports:
+                    if cited == number:
+                        self._cite_span(number, start, end)
         return self._take_output()
 
     def _take_output(self) -> list[str | Citation]:
@@ -224,8 +240,10 @@ class Citer:
             self._cite(number, self._prose[sentences[0][0] : sentences[0][1]] if sentences else "")
 
     def _cite(self, number: int, statement: str) -> None:
+        self._cite_span(number, *supporting_span(self._hits[number - 1].text, statement))
+
+    def _cite_span(self, number: int, start: int, end: int) -> None:
         hit = self._hits[number - 1]
-        start, end = supporting_span(hit.text, statement)
         citation = Citation(
             marker=f"[{number}]",
             quote=hit.text[start:end],

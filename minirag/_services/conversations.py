@@ -76,7 +76,7 @@ class Conversations:
             self.find(reader, chat_id)
             messages = reader.messages(chat_id, last=last)
         return [
-            message.model_copy(update={"citations": tuple(citation.bind(evidence) for citation in message.citations)})
+            message.model_copy(update={"citations": tuple(citation._bind(evidence) for citation in message.citations)})
             for message in messages
         ]
 

@@ -14,7 +14,7 @@ from minirag._services.core import BotContext
 from minirag._services.retrieval import MODES, check_request, search
 from minirag._services.steps import Steps
 from minirag.errors import InvalidInputError, SourceNotFoundError
-from minirag.models.checks import check_choice, clipped
+from minirag.models.checks import check_choice, check_integer, check_text, clipped
 from minirag.models.documents import DocumentInput
 from minirag.models.reports import EvaluationReport
 from minirag.types import SearchMode
@@ -148,6 +148,6 @@ def _check_judgements(queries: object, qrels: object) -> tuple[dict[str, str], d
         )
     for row in qrels.values():
         for key, grade in row.items():
-            if isinstance(grade, bool) or not isinstance(grade, int):
-                raise InvalidInputError(f"qrels: the grade of {key!r} must be an int, not {clipped(grade)}")
+            check_text("a document key in qrels", key, maximum=8_000)
+            check_integer(f"qrels: the grade of {clipped(key)}", grade, minimum=-1_000, maximum=1_000)
     return dict(queries), {str(name): dict(row) for name, row in qrels.items()}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import unicodedata
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -37,6 +37,7 @@ __all__ = ["add", "ingest"]
 _END: Final = object()
 _REMOVE_AT_ONCE: Final = 500
 _REMEMBERED_KEYS: Final = 1_000_000
+_WAIT_AT_ONCE: Final = 256
 _ACCEPTED: Final = "a path, an http(s) URL, a DocumentInput, or an iterable of these"
 
 
@@ -46,13 +47,18 @@ class _CallerError(Exception):
 
 @dataclass(slots=True)
 class _Run:
-    """One ingestion under way."""
+    """One ingestion under way.
+
+    Attributes:
+        waiting: sources that were read, but whose documents may not be committed yet.
+    """
 
     bot: BotContext
     report: ReportBuilder
     writer: DocumentWriter
     texts: Target
-    seen: set[int]
+    seen: set[int] = field(default_factory=set)
+    waiting: list[Source] = field(default_factory=list)
     text_source: Source | None = None
 
 
@@ -68,7 +74,7 @@ def add(
     run.report.total = _total(prepared)
     try:
         for value in prepared:
-            yield from _take(run, value)
+            yield from _kept_on_sources(run, _take(run, value))
     except _CallerError as problem:
         report = yield from _finish(run)
         cause = problem.__cause__
@@ -89,8 +95,8 @@ def ingest(bot: BotContext, sources: list[Source] | None, *, progress: ProgressC
     else:
         due = everything = sources
     for source in due:
-        yield from _read_source(run, source)
-    yield from run.writer.flush()
+        yield from _kept_on_sources(run, _read_source(run, source))
+    yield from _settle(run)
     for source in everything:
         yield from _cut_anew(run, source)
     return (yield from _finish(run))
@@ -98,7 +104,7 @@ def ingest(bot: BotContext, sources: list[Source] | None, *, progress: ProgressC
 
 def _finish(run: _Run) -> Steps[IngestReport]:
     """Commit what is in hand, keep failures on their sources, and return the report."""
-    yield from run.writer.flush()
+    yield from _settle(run)
     with run.bot.core.storage.read(run.bot.scope) as reader:
         failed = {name: reader.source(run.bot.bot_id, name) for name in run.report.failures}
     for source_id, reason in run.report.failures.items():
@@ -108,11 +114,30 @@ def _finish(run: _Run) -> Steps[IngestReport]:
     return run.report.finish()
 
 
+def _settle(run: _Run) -> Steps[None]:
+    """Commit what is in hand. Only then are the sources it came from ready: one that is not is read again."""
+    yield from _kept_on_sources(run, run.writer.flush())
+    waiting, run.waiting, run.text_source = run.waiting, [], None
+    for source in waiting:
+        if source.kind == "text" or source.id not in run.report.failures:
+            _mark(run, source, None)
+
+
+def _kept_on_sources(run: _Run, steps: Steps[None]) -> Steps[None]:
+    """Carry steps out; an error that ends the ingestion is kept on the sources whose documents it may have met."""
+    try:
+        yield from steps
+    except MiniRAGError as problem:
+        for source in run.waiting:
+            _mark(run, source, str(problem))
+        raise
+
+
 def _start(bot: BotContext, texts: Target, progress: ProgressCallback | None) -> _Run:
     record = bot.load()
     report = ReportBuilder(progress)
     embedder = bot.core.engines.embedder(bot, record)
-    return _Run(bot, report, DocumentWriter(bot, record, embedder, report), texts, set())
+    return _Run(bot, report, DocumentWriter(bot, record, embedder, report), texts)
 
 
 def _is_due(source: Source) -> bool:
@@ -228,7 +253,7 @@ def _pull(iterator: AsyncIterator[Any]) -> Effect:
 def _take_text(run: _Run, document: DocumentInput) -> Steps[None]:
     if run.text_source is None:
         run.text_source = register(run.bot, run.texts)
-        _mark(run, run.text_source, None)
+        run.waiting.append(run.text_source)
     yield from _take_incoming(run, from_input(run.text_source, document))
 
 
@@ -263,7 +288,12 @@ def _read_source(run: _Run, source: Source) -> Steps[None]:
         _mark(run, source, str(problem))
         raise
     else:
-        _mark(run, source, None, text_taken=source.kind == "text")
+        if source.kind in {"file", "url"}:
+            run.waiting.append(source)
+            if len(run.waiting) >= _WAIT_AT_ONCE:
+                yield from _settle(run)
+        else:
+            _mark(run, source, None, text_taken=source.kind == "text")
 
 
 def _mark(run: _Run, source: Source, error: str | None, *, text_taken: bool = False) -> None:

@@ -84,8 +84,9 @@ class _NotebookLine:
         self._handle: Any = None
 
     def draw(self, text: str) -> None:
-        from IPython.display import display
+        from importlib import import_module
 
+        display: Any = import_module("IPython.display").display
         content = {"text/plain": text}
         if self._handle is None:
             self._handle = display(content, raw=True, display_id=True)

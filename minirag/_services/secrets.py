@@ -21,8 +21,10 @@ def check_credentials(credentials: object) -> dict[str, str]:
     checked = {}
     for name, value in credentials.items():
         check_text("a credential's name", name, maximum=100)
-        if not isinstance(value, str) or not value:
-            raise InvalidInputError(f"credential {clipped(name)} must be a non-empty str, not {type(value).__name__}")
+        if not isinstance(value, str):
+            raise InvalidInputError(f"credential {clipped(name)} must be a str, not {type(value).__name__}")
+        if not value.strip() or not value.isprintable():
+            raise InvalidInputError(f"credential {clipped(name)} is blank or holds characters that cannot be printed")
         checked[name] = value
     return checked
 

@@ -47,7 +47,11 @@ def resolve_target(value: str | os.PathLike[str]) -> Target:
     try:
         real = path.resolve(strict=True)
     except (OSError, RuntimeError) as problem:
-        reason = "does not exist" if isinstance(problem, FileNotFoundError) else f"cannot be read: {getattr(problem, 'strerror', problem)}"
+        reason = (
+            "does not exist"
+            if isinstance(problem, FileNotFoundError)
+            else f"cannot be read: {getattr(problem, 'strerror', problem)}"
+        )
         raise SourceNotFoundError(
             f"path {clipped(text, 300)} {reason} (looked from {str(Path.cwd())!r}); a text is given as DocumentInput(text=...)"
         ) from problem

@@ -27,7 +27,7 @@ from minirag.models.documents import Document, DocumentVersion
 from minirag.models.reports import BotStats, EvaluationReport, IngestReport
 from minirag.models.search import SearchResults
 from minirag.models.tenants import BotProfile, Source
-from minirag.sources import Sources
+from minirag.sources import _UNSET, Sources
 from minirag.types import SearchMode
 
 __all__ = ["AsyncBot", "AsyncChat", "AsyncChats", "AsyncDocuments", "AsyncSources", "each"]
@@ -77,13 +77,23 @@ class AsyncSources:
         """Return all sources, oldest first."""
         return await self._runner.call(self._sources.list)
 
-    async def update(self, source: str | Source, **changes: Any) -> Source:
+    async def update(
+        self,
+        source: str | Source,
+        *,
+        name: str = _UNSET,
+        metadata: Mapping[str, Any] = _UNSET,
+        refresh: float | dt.timedelta | None = _UNSET,
+    ) -> Source:
         """Return the source with a new name, metadata or refresh; see `Sources.update`."""
-        return await self._runner.call(self._sources.update, source, **changes)
+        return await self._runner.call(self._sources.update, source, name=name, metadata=metadata, refresh=refresh)
 
     async def remove(self, source: str | Source) -> int:
         """Remove a source with its documents, and return how many there were; see `Sources.remove`."""
         return await self._runner.call(self._sources.remove, source)
+
+    def __repr__(self) -> str:
+        return repr(self._sources)
 
 
 class AsyncDocuments:
@@ -119,6 +129,9 @@ class AsyncDocuments:
         """End the search of documents and return how many there were; see `Documents.remove`."""
         return await self._runner.call(self._documents.remove, *keys, source=source)
 
+    def __repr__(self) -> str:
+        return repr(self._documents)
+
 
 class AsyncChat:
     """A conversation with a bot; see `Chat`."""
@@ -151,7 +164,7 @@ class AsyncChat:
         await self._runner.call(self._chat.delete)
 
     def __repr__(self) -> str:
-        return f"<AsyncChat {self.id}>"
+        return f"<AsyncChat {self.id} with bot {self._chat._context.name!r}>"
 
 
 class AsyncChats:
@@ -172,6 +185,9 @@ class AsyncChats:
     async def delete(self, chat_id: str) -> None:
         """Delete a chat and its messages."""
         await self._runner.call(self._chats.delete, chat_id)
+
+    def __repr__(self) -> str:
+        return repr(self._chats)
 
 
 class AsyncBot:

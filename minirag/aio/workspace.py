@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
-from collections.abc import AsyncIterator, Callable, Generator, Mapping, Sequence
+import threading
+from collections.abc import AsyncIterator, Callable, Generator, Iterable, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Literal, Self, TypeVar
 
 from minirag.aio.bot import AsyncBot, each
 from minirag.aio.runner import Runner
 from minirag.bot import Bot
 from minirag.config import WorkspaceConfig
+from minirag.errors import WorkspaceStateError
+from minirag.interfaces import LLM, Embedder, Reranker, Storage, VectorIndex
 from minirag.models.search import SearchResults
 from minirag.models.tenants import BotProfile, Tenant
+from minirag.models.urls import UrlPolicy
 from minirag.models.usage import UsageEvent, UsageTotal
+from minirag.plugins.registry import Registry
 from minirag.session import TenantSession
+from minirag.tenants import _UNSET
 from minirag.types import SearchMode
-from minirag.workspace import Workspace
+from minirag.workspace import Named, Workspace
 
 __all__ = ["AsyncBots", "AsyncTenantSession", "AsyncTenants", "AsyncUsageLedger", "AsyncWorkspace"]
 
@@ -50,6 +57,9 @@ class AsyncBots:
         """Delete a bot with everything that belongs to it."""
         await self._runner.call(self._bots.delete, name)
 
+    def __repr__(self) -> str:
+        return repr(self._bots)
+
 
 class AsyncUsageLedger:
     """A tenant's provider calls; see `UsageLedger`."""
@@ -65,6 +75,9 @@ class AsyncUsageLedger:
     def events(self, *, bot: AsyncBot | None = None) -> AsyncIterator[UsageEvent]:
         """Yield single calls, newest first."""
         return each(self._runner, lambda: self._usage.events(bot=_plain(bot)))
+
+    def __repr__(self) -> str:
+        return repr(self._usage)
 
 
 class AsyncTenantSession:
@@ -116,13 +129,16 @@ class AsyncTenants:
         """Return every tenant, sorted by slug."""
         return await self._workspace._call(lambda ws: ws.tenants.list())
 
-    async def update(self, slug: str, **changes: Any) -> Tenant:
+    async def update(self, slug: str, *, name: str = _UNSET, new_slug: str = _UNSET) -> Tenant:
         """Change a tenant's name or slug and return it; see `Tenants.update`."""
-        return await self._workspace._call(lambda ws: ws.tenants.update(slug, **changes))
+        return await self._workspace._call(lambda ws: ws.tenants.update(slug, name=name, new_slug=new_slug))
 
     async def delete(self, slug: str) -> None:
         """Delete a tenant with everything that belongs to it."""
         await self._workspace._call(lambda ws: ws.tenants.delete(slug))
+
+    def __repr__(self) -> str:
+        return "<tenants of the workspace>"
 
 
 class AsyncWorkspace:
@@ -130,14 +146,47 @@ class AsyncWorkspace:
 
     def __init__(self, make: Callable[[], Workspace]) -> None:
         self._make = make
+        self._making = threading.Lock()
         self._workspace: Workspace | None = None
         self._runner = Runner()
         self.tenants = AsyncTenants(self)
 
     @classmethod
-    def open(cls, location: str | os.PathLike[str], **options: Any) -> AsyncWorkspace:
+    def open(
+        cls,
+        location: str | os.PathLike[str],
+        *,
+        storage: Named | Storage | None = None,
+        index: Named | VectorIndex | None = None,
+        embedder: Named | Embedder | None = None,
+        llm: Named | LLM | None = None,
+        reranker: Named | Reranker | None = None,
+        secret_key: str | bytes | None = None,
+        cache_dir: str | os.PathLike[str] | None = None,
+        memory_budget: int | None = None,
+        durability: Literal["normal", "full"] = "normal",
+        url_policy: UrlPolicy | Mapping[str, Any] | None = None,
+        plugins: Iterable[object] | None = None,
+        read_only: bool = False,
+    ) -> AsyncWorkspace:
         """Return a workspace that opens when it is awaited or entered; the options are those of `Workspace.open`."""
-        return cls(lambda: Workspace.open(location, **options))
+        return cls(
+            lambda: Workspace.open(
+                location,
+                storage=storage,
+                index=index,
+                embedder=embedder,
+                llm=llm,
+                reranker=reranker,
+                secret_key=secret_key,
+                cache_dir=cache_dir,
+                memory_budget=memory_budget,
+                durability=durability,
+                url_policy=url_policy,
+                plugins=plugins,
+                read_only=read_only,
+            )
+        )
 
     @classmethod
     def from_config(cls, settings: Mapping[str, Any] | str | os.PathLike[str] | WorkspaceConfig) -> AsyncWorkspace:
@@ -153,12 +202,28 @@ class AsyncWorkspace:
         """Return a session of one tenant; see `Workspace.tenant`."""
         return AsyncTenantSession(await self._call(lambda ws: ws.tenant(slug, create)), self._runner)
 
+    @property
+    def location(self) -> str:
+        """The folder or database URL, without a password; known once the workspace is open."""
+        return self._ready().location
+
+    @property
+    def providers(self) -> Registry:
+        """The providers that can be named here; known once the workspace is open."""
+        return self._ready().providers
+
     async def close(self) -> None:
         """Close the workspace and its threads; see `Workspace.close`."""
-        if self._workspace is not None:
-            await self._workspace._aclose_engines()
-            await self._runner.call(self._workspace.close)
-        self._runner.close()
+        if self._runner.usable:
+            if self._workspace is not None:
+                await self._workspace._aclose_engines()
+                await self._runner.call(self._workspace.close)
+            await asyncio.to_thread(self._runner.close)
+
+    def _ready(self) -> Workspace:
+        if self._workspace is None:
+            raise WorkspaceStateError("the workspace is not open yet; await it, or enter it with 'async with'")
+        return self._workspace
 
     async def _call(self, function: Callable[[Workspace], T]) -> T:
         workspace = await self._opened()
@@ -166,8 +231,14 @@ class AsyncWorkspace:
 
     async def _opened(self) -> Workspace:
         if self._workspace is None:
-            self._workspace = await self._runner.call(self._make)
-        return self._workspace
+            await self._runner.call(self._open_once)
+        return self._ready()
+
+    def _open_once(self) -> None:
+        # Several tasks may be the first to use it at once.
+        with self._making:
+            if self._workspace is None:
+                self._workspace = self._make()
 
     def __await__(self) -> Generator[Any, None, AsyncWorkspace]:
         return self.__aenter__().__await__()

@@ -49,7 +49,7 @@ class Citation(Model):
 
     _reader: EvidenceReader | None = PrivateAttr(default=None)
 
-    def bind(self, reader: EvidenceReader | None) -> Citation:
+    def _bind(self, reader: EvidenceReader | None) -> Citation:
         """Return this citation, able to read its evidence through `reader`."""
         bound = self.model_copy()
         bound._reader = reader
@@ -98,6 +98,8 @@ class AnswerTrace(Model):
     Attributes:
         query: what was searched for: the question, or its rewriting with the conversation before it.
         prompt_tokens: the size of the prompt, by the model's count or a documented estimate.
+        cited_by: who chose the citations: the model's own markers, or, where it wrote no valid one, a comparison of its
+            sentences with the passages; None if there is no citation.
         unknown_markers: markers that the model wrote and that have no source; they were removed.
         seconds: by step.
     """
@@ -108,6 +110,7 @@ class AnswerTrace(Model):
     passages: tuple[str, ...] = ()
     dropped: tuple[DroppedChunk, ...] = ()
     prompt_tokens: int = 0
+    cited_by: Literal["model", "comparison"] | None = None
     unknown_markers: tuple[str, ...] = ()
     abstained_because: str | None = None
     seconds: dict[str, float] = {}

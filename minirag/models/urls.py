@@ -153,6 +153,10 @@ def _normal_host(host: str, *, url: str) -> str:
             raise InvalidInputError(f"URL {shown!r}: its host is not an IPv6 address") from problem
         if address.scope_id is not None:
             raise InvalidInputError(f"URL {shown!r}: an address with a zone cannot be read")
+        if address.ipv4_mapped is not None:
+            # From 3.13 on Python writes the last part as an IPv4 address; the form must not depend on that.
+            number = int(address.ipv4_mapped)
+            return f"::ffff:{number >> 16:x}:{number & 0xFFFF:x}"
         return address.compressed
     if not host.isascii():
         import idna

@@ -207,7 +207,10 @@ def parse_ref(kind: ProviderKind, value: object) -> ProviderRef:
         _refuse_ref(kind, f"a {type(value).__name__} was given")
     if provider == INSTANCE:
         _refuse_ref(kind, f"{INSTANCE!r} stands for an object; give that object itself")
-    return ProviderRef(provider=provider, options=options)
+    try:
+        return ProviderRef(provider=provider, options=options)
+    except InvalidInputError as problem:
+        _refuse_ref(kind, str(problem))
 
 
 def _refuse_ref(kind: ProviderKind, problem: str) -> NoReturn:

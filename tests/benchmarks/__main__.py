@@ -38,7 +38,9 @@ def main() -> None:
         return
     versions = ", ".join(f"{name} {version(name)}" for name in ("minirag-core", "faiss-cpu", "numpy"))
     print(f"{chosen.size:,} documents of one chunk, 384 dimensions; one thread; Python {platform.python_version()},")
-    print(f"{versions}, SQLite {sqlite3.sqlite_version}; load {os.getloadavg()[0]:.1f}; {time.perf_counter() - began:.0f} s")
+    print(
+        f"{versions}, SQLite {sqlite3.sqlite_version}; load {os.getloadavg()[0]:.1f}; {time.perf_counter() - began:.0f} s"
+    )
     print()
     print(table(figures))
 

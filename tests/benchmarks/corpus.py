@@ -18,7 +18,25 @@ TAGS = 20
 _LATENT = 64
 _CENTRES = 1_000
 _VOCABULARY = 20_000
-_SYLLABLES = ["ba", "ce", "di", "fo", "gu", "la", "me", "ni", "po", "ru", "sta", "tre", "vin", "kor", "zel", "ash", "ing"]
+_SYLLABLES = [
+    "ba",
+    "ce",
+    "di",
+    "fo",
+    "gu",
+    "la",
+    "me",
+    "ni",
+    "po",
+    "ru",
+    "sta",
+    "tre",
+    "vin",
+    "kor",
+    "zel",
+    "ash",
+    "ing",
+]
 
 
 @dataclass(frozen=True)
@@ -98,7 +116,9 @@ def make_corpus(size: int, *, changed: int, queries: int, seed: int = 7) -> Corp
         return " ".join(words[place] for place in places)
 
     def query() -> str:
-        return " ".join(words[random.integers(low, high)] for low, high in ((100, 2_000), (500, 8_000), (2_000, 15_000)))
+        return " ".join(
+            words[random.integers(low, high)] for low, high in ((100, 2_000), (500, 8_000), (2_000, 15_000))
+        )
 
     return Corpus(
         texts=[text() for _ in range(size)],

@@ -70,7 +70,9 @@ def table(figures: Sequence[Figure]) -> str:
     widths = [max(len(row[column]) for row in rows) for column in range(5)]
     right = {1, 2, 3}
     lines = [
-        "| " + " | ".join(c.rjust(w) if n in right else c.ljust(w) for n, (c, w) in enumerate(zip(row, widths, strict=True))) + " |"
+        "| "
+        + " | ".join(c.rjust(w) if n in right else c.ljust(w) for n, (c, w) in enumerate(zip(row, widths, strict=True)))
+        + " |"
         for row in rows
     ]
     rule = "| " + " | ".join("-" * (w - 1) + ":" if n in right else "-" * w for n, w in enumerate(widths)) + " |"

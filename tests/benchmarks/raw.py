@@ -124,4 +124,6 @@ class RawEngines:
 
     def _read(self, numbers: list[int]) -> list[Any]:
         marks = ",".join("?" * len(numbers))
-        return self._rows.execute(f"SELECT id, key, text, tag, page FROM rows WHERE id IN ({marks})", numbers).fetchall()
+        return self._rows.execute(
+            f"SELECT id, key, text, tag, page FROM rows WHERE id IN ({marks})", numbers
+        ).fetchall()

@@ -94,7 +94,9 @@ def _ingestion(corpus: Corpus, embedder: RowEmbedder, folder: Path) -> Iterator[
         works["library"].append(lambda number=number: library(number))
     seconds = {name: percentile(times, 0.5) for name, times in interleaved(works).items()}
     size = len(documents)
-    yield _times("ingest, a document", "µs", seconds["library"] / size, seconds["raw"] / size, "rows + vectors + flat index")
+    yield _times(
+        "ingest, a document", "µs", seconds["library"] / size, seconds["raw"] / size, "rows + vectors + flat index"
+    )
     disk = _bytes(folder / f"library-{_INGESTIONS - 1}"), _bytes(folder / f"raw-{_INGESTIONS - 1}.sqlite3")
     yield Figure("disk, a document", "B", disk[0] / size, disk[1] / size, "rows + vectors")
 

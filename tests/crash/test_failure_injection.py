@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import Connection
 
-from minirag.errors import StorageError
+from minirag import DocumentInput
+from minirag.errors import EmbeddingError, StorageError
 from minirag.providers.chunkers.recursive import RecursiveChunker
 from minirag.providers.local.hashing import Hashing
 from minirag.providers.parsers.text import TextParser
@@ -34,6 +36,7 @@ from tests.crash.operations import (
 )
 
 STEPS: dict[type, tuple[str, ...]] = {
+    Connection: ("commit",),
     Transaction: ("row", "rows", "run", "many", "insert"),
     SqlAlchemyWriter: ("put_source", "delete_source", "write_versions", "update_document", "remove_documents"),
     Hashing: ("embed",),
@@ -168,25 +171,61 @@ def world(tmp_path: Path) -> Iterator[World]:
     world.workspace.close()
 
 
-@pytest.mark.parametrize("error", [InjectedError(), StorageError("the disk is full"), KeyboardInterrupt()], ids=repr)
+@pytest.mark.parametrize(
+    ("error", "after"),
+    [(InjectedError(), False), (StorageError("the disk is full"), True), (KeyboardInterrupt(), False)],
+    ids=["unforeseen before", "full disk after", "interrupt before"],
+)
 @pytest.mark.parametrize("operation", OPERATIONS.values(), ids=OPERATIONS.keys())
-def test_a_failure_at_any_step(world: World, faults: Faults, operation: Operation, error: BaseException) -> None:
+def test_a_failure_at_any_step(
+    world: World, faults: Faults, operation: Operation, error: BaseException, after: bool
+) -> None:
     """Whichever step fails, the database is identical or documents are complete; another attempt then completes all."""
     folder = world.folder
-    after = operation.after(world.contents)
     for number in range(1, _MOST_STEPS):
-        faults.arm(number, error, after=number % 2 == 0)
+        faults.arm(number, error, after=after)
         with suppress(type(error)):
             perform(world.bot, operation, folder=folder)
         step = faults.disarm()
-        found = check_whole(world.bot, folder)
         if step is None:
             break
-        if found == world.contents:
-            # The next attempt is the one that tries again.
-            assert dump(folder) == world.rows, f"{step} failed and left something behind"
-        else:
+        # If nothing has changed, the next attempt is the one that tries again.
+        if dump(folder) != world.rows:
+            found = check_whole(world.bot, folder)
+            assert found != world.contents, f"{step} failed and left something behind"
             expect(found, operation, set(), world.contents)
             world.set_back()
-    assert found == after
+    assert check_whole(world.bot, folder) == operation.after(world.contents)
     assert number > 10
+
+
+@pytest.mark.parametrize("source", ["page.txt", "folder", "texts"])
+def test_a_failure_is_kept_on_its_source(world: World, monkeypatch: pytest.MonkeyPatch, source: str) -> None:
+    """A source whose documents could not be embedded says so and is due again, until they are there."""
+    (world.folder / "folder").mkdir()
+    (world.folder / "folder" / "inside.txt").write_text("A file about an ibis.")
+    (world.folder / "page.txt").write_text("A file about a heron.")
+    given = DocumentInput(text="A text about an egret.", key="egret") if source == "texts" else world.folder / source
+
+    def embed(*_: Any, **__: Any) -> None:
+        raise EmbeddingError("the embedder is down")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Hashing, "embed", embed)
+        with pytest.raises(EmbeddingError):
+            world.bot.add(given, source="texts")
+    failed = world.bot.sources.get(source)
+    assert (failed.status, failed.error, failed.ingested_at) == ("failed", "the embedder is down", None)
+    assert world.bot.add(given, source="texts").counts["added"] == 1
+    ready = world.bot.sources.get(source)
+    assert (ready.status, ready.error) == ("ready", None)
+    assert ready.ingested_at is not None
+
+
+def test_one_bad_text_does_not_fail_its_source(world: World) -> None:
+    """A source that took in at least something is ready, and still tells what it could not take."""
+    texts = [DocumentInput(text="A text about a stork.", key="stork"), DocumentInput(text=" ", key="blank")]
+    assert world.bot.add(iter(texts), source="texts").counts["failed"] == 1
+    source = world.bot.sources.get("texts")
+    assert source.status == "ready"
+    assert source.error == "blank: the document's text is empty or blank"

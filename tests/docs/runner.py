@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from minirag import Workspace
 from minirag.cli import main
 from tests.docs.pages import ROOT, Block, blocks_of, name_of
 
@@ -60,8 +61,15 @@ class PageRun:
     def run(self) -> None:
         """Run every block. Raises what a block raises, and AssertionError where output is not as shown."""
         with asyncio.Runner() as loop:
-            for block in blocks_of(self._page):
-                self._run_block(block, loop)
+            try:
+                for block in blocks_of(self._page):
+                    self._run_block(block, loop)
+            except BaseException:
+                # A page that fails must not fail others by what it could not close any more.
+                for value in self._names.values():
+                    if isinstance(value, Workspace):
+                        value.close()
+                raise
 
     def _run_block(self, block: Block, loop: asyncio.Runner) -> None:
         text = self._here(block.text)

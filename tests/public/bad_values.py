@@ -19,6 +19,7 @@ __all__ = [
     "IDENTIFIER",
     "METADATA",
     "MODE",
+    "NAMED_PROVIDER",
     "PROVIDER",
     "REFRESH",
     "SLUG",
@@ -43,7 +44,22 @@ TEXT: list[Any] = [*NOT_STR, "", "   ", "\n\t", "a\x00b", "a\ud800b", HUGE]
 IDENTIFIER: list[Any] = [*TEXT, "unknown", "'; DROP TABLE bots; --", "é\u202e", "x" * 4_000]
 SOURCE: list[Any] = [*IDENTIFIER, "http://[", Path("no/such")]
 SLUG: list[Any] = [*IDENTIFIER, "Upper", "a b", "../up", "-a", "a-", "a" * 64, "ü", "acme\n"]
-COUNT: list[Any] = ["5", b"5", 2.5, True, None, math.nan, math.inf, -1, -(10**9), 2**31, 10**30, 10**5_000, [5], np.int64(5)]
+COUNT: list[Any] = [
+    "5",
+    b"5",
+    2.5,
+    True,
+    None,
+    math.nan,
+    math.inf,
+    -1,
+    -(10**9),
+    2**31,
+    10**30,
+    10**5_000,
+    [5],
+    np.int64(5),
+]
 FLAG: list[Any] = [1, 0, "yes", None, [], b"", math.nan, Unprintable(), np.bool_(True)]
 MODE: list[Any] = [*NOT_STR, "", "HYBRID", "bogus", "hybrid ", "a\ud800", HUGE, np.array(["hybrid", "dense"])]
 CALLBACK: list[Any] = [5, "bar", b"", ["x"], object(), 0, 1, Unprintable()]
@@ -127,6 +143,8 @@ PROVIDER: list[Any] = [
     {"provider": "hashing", "options": {"a": Unprintable()}},
     {"provider": "(instance)", "options": {"name": "x"}},
 ]
+NAMED_PROVIDER = [value for value in PROVIDER if not isinstance(value, dict) or "options" not in value]
+"""What is refused without making the provider."""
 CREDENTIALS: list[Any] = [
     5,
     "secret",
@@ -168,7 +186,15 @@ DOCUMENT: list[Any] = [
     {"a"}.__class__,
 ]
 CITATION: list[Any] = [5, None, "[1]", b"", {}, object(), Unprintable(), True]
-WORKSPACE: list[Any] = [*TEXT, "x" * 3_000, "ftp://somewhere", "://", "mysql+bogus://h/db", "sqlite://", "sqlite:///:memory:"]
+WORKSPACE: list[Any] = [
+    *TEXT,
+    "x" * 3_000,
+    "ftp://somewhere",
+    "://",
+    "mysql+bogus://h/db",
+    "sqlite://",
+    "sqlite:///:memory:",
+]
 
 
 def without(values: list[Any], *allowed: Any) -> list[Any]:
