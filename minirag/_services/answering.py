@@ -193,21 +193,36 @@ def _check_question(question: object, k: object, where: Mapping[str, Any] | None
 
 def _prepare(bot: BotContext, request: SearchRequest, chat_id: str | None) -> Steps[_Turn]:
     """Understand the question, search, and build the prompt; in a chat, the question is stored first."""
+    if chat_id is None:
+        return (yield from _prepare_turn(bot, request, [], None, None))
+    history = Conversations(bot).messages(chat_id, last=_HISTORY)
+    Conversations(bot).append(chat_id, Message(id=new_id(), role="user", text=request.query, created_at=utc_now()))
+    message_id = new_id()
+    try:
+        return (yield from _prepare_turn(bot, request, history, chat_id, message_id))
+    except (Exception, GeneratorExit) as problem:
+        status: Literal["partial", "failed"] = "partial" if isinstance(problem, GeneratorExit) else "failed"
+        with suppress(MiniRAGError):
+            reply = Message(id=message_id, role="assistant", text="", created_at=utc_now(), status=status)
+            Conversations(bot).append(chat_id, reply)
+        raise
+
+
+def _prepare_turn(
+    bot: BotContext,
+    request: SearchRequest,
+    history: Sequence[Message],
+    chat_id: str | None,
+    message_id: str | None,
+) -> Steps[_Turn]:
     began = time.perf_counter()
     record = bot.load()
     llm = bot.core.engines.llm(bot, record)
     usage, seconds = Usage(), {}
-    history: list[Message] = []
-    message_id = None
     question = query = request.query
-    if chat_id is not None:
-        history = Conversations(bot).messages(chat_id, last=_HISTORY)
-        asked = Message(id=new_id(), role="user", text=question, created_at=utc_now())
-        Conversations(bot).append(chat_id, asked)
-        message_id = new_id()
-        if history:
-            query, usage = yield from _condense(bot, llm, history, question)
-            seconds["condense"] = time.perf_counter() - began
+    if history:
+        query, usage = yield from _condense(bot, llm, history, question)
+        seconds["condense"] = time.perf_counter() - began
     started = time.perf_counter()
     results = yield from search(bot, replace(request, query=query))
     seconds["search"] = time.perf_counter() - started

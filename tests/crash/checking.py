@@ -13,11 +13,12 @@ import numpy as np
 from minirag.bot import Bot
 from minirag.models.documents import Document
 from minirag.models.search import Hit
+from minirag.types import SearchMode
 from tests.crash.operations import FOLDER, WORD, Add, AddFolder, Content, Contents, Name, Operation
 
 __all__ = ["check_whole", "database", "expect"]
 
-_MODES = ("dense", "keyword", "hybrid")
+_MODES: tuple[SearchMode, ...] = ("dense", "keyword", "hybrid")
 _EVERYTHING = 10_000
 
 

@@ -13,6 +13,7 @@ import minirag
 from minirag.bot import Bot
 from minirag.models.reports import IngestProgress, IngestReport
 from minirag.providers.local.hashing import Hashing
+from minirag.types import SearchMode
 
 __all__ = [
     "FOLDER",
@@ -114,7 +115,7 @@ class Forget:
 class Search:
     """Search once, which loads the indexes."""
 
-    mode: str = "hybrid"
+    mode: SearchMode = "hybrid"
 
     def after(self, before: Contents) -> Contents:
         return before
@@ -230,7 +231,7 @@ class _Drawing:
 
     def _forget(self) -> Operation:
         source = self.chance.choice((NOTES, FOLDER))
-        return Forget(source) if self._keys(source) else Search(self.chance.choice(("dense", "keyword")))
+        return Forget(source) if self._keys(source) else Search("keyword")
 
 
 def draw_operations(chance: random.Random, contents: Contents, *, count: int) -> list[Operation]:

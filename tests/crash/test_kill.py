@@ -170,4 +170,4 @@ def test_killed_process_loses_nothing(
             unchanged, _ = add_everything(bot, contents, tmp_path)
             assert unchanged == {name for name, content in contents.items() if found.get(name) == content}
             assert check_whole(bot, tmp_path) == contents
-            assert add_everything(bot, contents, tmp_path) == (contents.keys(), 0)
+            assert add_everything(bot, contents, tmp_path) == (set(contents), 0)

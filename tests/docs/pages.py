@@ -70,7 +70,9 @@ def prose_of(page: Path) -> str:
 
 def section(page: Path, heading: str) -> str:
     """Return what stands under a heading of the second level."""
-    found = re.search(rf"^## {re.escape(heading)}\n(.*?)(?=^## |\Z)", page.read_text(encoding="utf-8"), re.S | re.M)
+    found = re.search(
+        rf"^## {re.escape(heading)}\n(.*?)(?=^## |\Z)", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE
+    )
     assert found, f"{page.name} has no section {heading!r}"
     return found[1]
 

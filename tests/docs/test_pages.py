@@ -88,7 +88,10 @@ def test_the_readme_can_be_tried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert steps[0] == "python3 -m venv .venv"
     assert steps[1] == ".venv/bin/python -m pip install -q ."
     monkeypatch.chdir(ROOT)
-    add, ask = (step.removeprefix(".venv/bin/").replace("--workspace kb", f"--workspace {tmp_path / 'kb'}") for step in steps[2:])
+    add, ask = (
+        step.removeprefix(".venv/bin/").replace("--workspace kb", f"--workspace {tmp_path / 'kb'}")
+        for step in steps[2:]
+    )
     took_in = run_command(add)
     found = re.search(r"(\d+) chunks", took_in)
     assert found is not None

@@ -29,6 +29,19 @@ _REACHED = {
 """Classes whose objects an application gets, though it never names them."""
 
 
+_MADE = ("DocumentInput", "SearchResults", "Workspace")
+"""Classes whose constructors say more than their fields do, and are for applications."""
+
+
+class _Bare(str):
+    """An annotation that is shown without quotes."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
 def public_classes() -> dict[str, type]:
     """Return every class of the public face by name."""
     exported = {name: getattr(minirag, name) for name in minirag.__all__}
@@ -44,7 +57,12 @@ def public_members(kind: type) -> dict[str, Any]:
     for base in kind.__mro__:
         if base.__module__.startswith("minirag"):
             for name, value in vars(base).items():
-                if (not name.startswith("_") or name in ("__init__", "_repr_html_")) and _function(value) is not None:
+                shown = (
+                    not name.startswith(("_", "model_"))
+                    or name == "_repr_html_"
+                    or (name == "__init__" and kind.__name__ in _MADE)
+                )
+                if shown and _function(value) is not None:
                     found.setdefault(name, value)
     return dict(sorted(found.items()))
 
@@ -89,8 +107,13 @@ def _class_lines(kind: type) -> Iterator[str]:
             yield f"    property {name} -> {inspect.signature(function).return_annotation}"
         else:
             prefix = "async " if inspect.iscoroutinefunction(function) else ""
-            kept = [p.replace(default="UNSET") if type(p.default) is object else p for p in parameters(member)]
-            yield f"    {prefix}{name}{inspect.signature(function).replace(parameters=kept)}"
+            kept = [p.replace(annotation=_Bare(p.annotation), default=_default(p.default)) for p in parameters(member)]
+            returned = _Bare(inspect.signature(function).return_annotation)
+            yield f"    {prefix}{name}{inspect.Signature(kept, return_annotation=returned)}"
+
+
+def _default(value: Any) -> Any:
+    return _Bare("UNSET") if type(value) is object else value
 
 
 def _function(value: Any) -> FunctionType | None:
