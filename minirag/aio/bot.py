@@ -21,6 +21,7 @@ from minirag.aio.runner import Runner
 from minirag.bot import Bot
 from minirag.chat import Chat
 from minirag.documents import Documents
+from minirag.errors import InvalidInputError
 from minirag.models.answers import Citation
 from minirag.models.chats import ChatRecord
 from minirag.models.documents import Document, DocumentVersion
@@ -294,6 +295,11 @@ class AsyncBot:
 
     def __repr__(self) -> str:
         return f"<AsyncBot {self.name!r}>"
+
+    def __reduce__(self) -> Any:
+        raise InvalidInputError(
+            "an AsyncBot cannot be pickled: it holds database connections; open the workspace again there"
+        )
 
 
 async def _events(runner: Runner, binder: Binder, steps: EventSteps) -> AsyncGenerator[AsyncAnswerEvent, None]:

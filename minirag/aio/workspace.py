@@ -13,7 +13,7 @@ from minirag.aio.bot import AsyncBot, each
 from minirag.aio.runner import Runner
 from minirag.bot import Bot
 from minirag.config import WorkspaceConfig
-from minirag.errors import WorkspaceStateError
+from minirag.errors import InvalidInputError, WorkspaceStateError
 from minirag.interfaces import LLM, Embedder, Reranker, Storage, VectorIndex
 from minirag.models.search import SearchResults
 from minirag.models.tenants import BotProfile, Tenant
@@ -109,6 +109,11 @@ class AsyncTenantSession:
 
     def __repr__(self) -> str:
         return f"<AsyncTenantSession {self.tenant.slug!r}>"
+
+    def __reduce__(self) -> Any:
+        raise InvalidInputError(
+            "an AsyncTenantSession cannot be pickled: it holds database connections; open the workspace again there"
+        )
 
 
 class AsyncTenants:
@@ -255,6 +260,11 @@ class AsyncWorkspace:
     def __repr__(self) -> str:
         return (
             f"<Async{repr(self._workspace)[1:]}" if self._workspace is not None else "<AsyncWorkspace (not open yet)>"
+        )
+
+    def __reduce__(self) -> Any:
+        raise InvalidInputError(
+            "an AsyncWorkspace cannot be pickled: it holds database connections; open it again in the other process"
         )
 
 

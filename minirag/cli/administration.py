@@ -5,10 +5,16 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from minirag._services.ingestion import ingest
+from minirag._services.progress import choose_progress
+from minirag._services.steps import run
+from minirag.bot import Bot
 from minirag.cli.knowledge import print_report, progress_of
-from minirag.cli.places import bot_of, confirm, open_workspace, print_json, print_table, session_of, settings_of
-from minirag.errors import InvalidInputError
-from minirag.models.tenants import BotProfile, Tenant
+from minirag.cli.places import bot_of, confirm, find_bot, finding, open_workspace, session_of, settings_of
+from minirag.cli.showing import print_json, print_table
+from minirag.errors import InvalidInputError, SourceNotFoundError, TenantNotFoundError
+from minirag.models.tenants import BotProfile, Source, Tenant
+from minirag.workspace import Workspace
 
 __all__ = [
     "create_bot",
@@ -54,8 +60,13 @@ def update_tenant(options: argparse.Namespace) -> int:
     if not changes:
         raise InvalidInputError("nothing to change: give --name or --new-slug")
     with open_workspace(options) as workspace:
-        tenant = workspace.tenants.update(options.slug, **changes)
+        tenant = workspace.tenants.update(_tenant(workspace, options).slug, **changes)
     return _print_tenant(tenant, options)
+
+
+def _tenant(workspace: Workspace, options: argparse.Namespace) -> Tenant:
+    with finding(TenantNotFoundError, f"no tenant {options.slug!r}", "tenants list"):
+        return workspace.tenants.get(options.slug)
 
 
 def _print_tenant(tenant: Tenant, options: argparse.Namespace) -> int:
@@ -69,7 +80,7 @@ def _print_tenant(tenant: Tenant, options: argparse.Namespace) -> int:
 def delete_tenant(options: argparse.Namespace) -> int:
     """Delete a tenant and all its data."""
     with open_workspace(options) as workspace:
-        tenant = workspace.tenants.get(options.slug)
+        tenant = _tenant(workspace, options)
         if not confirm(f"Delete tenant {tenant.slug!r} with all its bots, documents and chats?", options):
             return 1
         workspace.tenants.delete(options.slug)
@@ -102,7 +113,7 @@ def update_bot(options: argparse.Namespace) -> int:
     if not settings:
         raise InvalidInputError("nothing to change: give a setting, such as --llm")
     with open_workspace(options) as workspace:
-        profile = session_of(workspace, options).bots.update(options.name, **settings)
+        profile = find_bot(session_of(workspace, options), options.name).update(**settings)
     return _print_profile(profile, options)
 
 
@@ -117,7 +128,7 @@ def _print_profile(profile: BotProfile, options: argparse.Namespace) -> int:
 def show_bot(options: argparse.Namespace) -> int:
     """Print a bot's settings and size."""
     with open_workspace(options) as workspace:
-        bot = session_of(workspace, options).bot(options.name)
+        bot = find_bot(session_of(workspace, options), options.name)
         profile, stats = bot.profile, bot.stats()
     if options.json:
         print_json({"profile": profile, "stats": stats})
@@ -130,7 +141,7 @@ def show_bot(options: argparse.Namespace) -> int:
 def delete_bot(options: argparse.Namespace) -> int:
     """Delete a bot and its documents."""
     with open_workspace(options) as workspace:
-        bot = session_of(workspace, options).bot(options.name)
+        bot = find_bot(session_of(workspace, options), options.name)
         if not confirm(f"Delete bot {bot.name!r} with all its documents and chats?", options):
             return 1
         bot.delete()
@@ -150,21 +161,27 @@ def list_sources(options: argparse.Namespace) -> int:
 
 
 def ingest_sources(options: argparse.Namespace) -> int:
-    """Read sources again."""
+    """Read sources again: those named, or all that are due."""
     with open_workspace(options) as workspace:
         bot = bot_of(workspace, options)
         if not options.sources:
             return print_report(bot.ingest(progress=progress_of(options)), options)
-        found = [bot.sources.get(source) for source in options.sources]
-        codes = [print_report(bot.sources.ingest(s, progress=progress_of(options)), options) for s in found]
-        return max(codes)
+        named = [_source(bot, source) for source in options.sources]
+        return print_report(run(ingest(bot._context, named, progress=choose_progress(progress_of(options)))), options)
 
 
 def remove_source(options: argparse.Namespace) -> int:
     """Remove a source and its documents."""
     with open_workspace(options) as workspace:
-        number = bot_of(workspace, options).sources.remove(options.source)
-    return _done({"removed_documents": number}, f"removed the source and its {number} documents", options)
+        bot = bot_of(workspace, options)
+        number = bot.sources.remove(_source(bot, options.source))
+    documents = f"{number} document{'s' * (number != 1)}"
+    return _done({"removed_documents": number}, f"removed the source and its {documents}", options)
+
+
+def _source(bot: Bot, name: str) -> Source:
+    with finding(SourceNotFoundError, f"bot {bot.name!r} has no source {name!r}", "sources list"):
+        return bot.sources.get(name)
 
 
 def _done(value: object, sentence: str, options: argparse.Namespace) -> int:

@@ -4,138 +4,209 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Callable, Sequence
-from typing import Any
+import sys
+from collections.abc import Sequence
+from typing import Any, Final
 
 from minirag import __version__
-from minirag.cli import administration, knowledge
-from minirag.cli.doctor import doctor
 
 __all__ = ["parse"]
 
-_EPILOG = """\
+_EPILOG: Final = """\
 --workspace, --tenant and --bot may be given as MINIRAG_WORKSPACE, MINIRAG_TENANT and MINIRAG_BOT. There is no default
 tenant; where only one tenant, or one bot, exists, it may be left out.
+
+example:
+  minirag add -w kb -t acme -b support --create handbook.pdf docs/
+  minirag ask -w kb "How long may I return a laptop?"
+
 exit codes: 0 done, 1 failed, 2 wrong call, 3 done but some documents failed, 130 interrupted
 """
-
-Run = Callable[[argparse.Namespace], int]
+_MODES: Final = ("hybrid", "dense", "keyword")
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """Return the options of a call; a wrong call exits with 2."""
+    """Return the options of a call, with the import string of what carries it out as `run`; a wrong call exits with 2."""
     parser = argparse.ArgumentParser(
         prog="minirag",
         description="Knowledge bases that answer with verified citations.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"minirag {__version__}")
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    commands = _subcommands(parser)
     _knowledge_commands(commands)
-    _administration_commands(commands)
-    command = _command(commands, "doctor", doctor, "show providers, versions and what is wrong with this installation")
-    _place(command, tenant=False)
-    return parser.parse_args(arguments)
+    _tenant_commands(commands)
+    _bot_commands(commands)
+    _source_commands(commands)
+    _document_commands(commands)
+    doctor = _command(
+        commands, "doctor", "doctor:doctor", "show providers, versions and what is wrong with this installation", ""
+    )
+    _place(doctor, tenant=False)
+    options = parser.parse_args(arguments)
+    if options.run is None:
+        options.incomplete.print_help(sys.stderr)
+        raise SystemExit(2)
+    return options
 
 
 def _knowledge_commands(commands: Any) -> None:
-    add = _command(commands, "add", knowledge.add, "take in files, folders and URLs")
+    examples = "handbook.pdf docs/ https://example.com/faq\n-t acme -b support --create --language en docs/"
+    add = _command(commands, "add", "knowledge:add", "take in files, folders and URLs", examples)
     add.add_argument("inputs", nargs="+", metavar="PATH_OR_URL")
-    add.add_argument("--create", action="store_true", help="make the tenant and the bot if they do not exist")
+    add.add_argument("--create", action="store_true", help="make workspace, tenant and bot if they do not exist")
     _settings(add)
     _place(add)
-    search = _command(commands, "search", knowledge.search, "find the best chunks")
-    search.add_argument("query")
-    search.add_argument("-k", type=int, default=10, help="how many (10)")
-    search.add_argument("--mode", choices=("hybrid", "dense", "keyword"), default="hybrid")
-    search.add_argument("--where", metavar="JSON", help='a filter over metadata, such as \'{"lang": "en"}\'')
+    examples = '"return window"\n-k 3 --mode keyword --where \'{"lang": "en"}\' "gift cards"'
+    search = _command(commands, "search", "knowledge:search", "find the best chunks", examples)
+    search.add_argument("query", metavar="QUERY")
+    search.add_argument("-k", type=int, default=10, metavar="N", help="how many (10)")
+    search.add_argument("--mode", choices=_MODES, default="hybrid", help="how to search (hybrid)")
+    _where(search)
     search.add_argument("--exact", action="store_true", help="score every allowed chunk")
     _place(search)
-    ask = _command(commands, "ask", knowledge.ask, "answer a question with citations")
-    ask.add_argument("question")
-    ask.add_argument("-k", type=int, default=8, help="how many chunks are considered (8)")
-    ask.add_argument("--where", metavar="JSON", help="a filter over metadata")
+    examples = '"How long may I return a laptop?"\n--json "How long may I return a laptop?"'
+    ask = _command(commands, "ask", "knowledge:ask", "answer a question with citations", examples)
+    ask.add_argument("question", metavar="QUESTION")
+    ask.add_argument("-k", type=int, default=8, metavar="N", help="how many chunks are considered (8)")
+    _where(ask)
     _place(ask)
-    chat = _command(commands, "chat", knowledge.chat, "hold a conversation; one question a line")
+    chat = _command(commands, "chat", "knowledge:chat", "hold a conversation; one question a line", "\n--chat ID")
     chat.add_argument("--chat", metavar="ID", help="go on with this conversation")
-    _place(chat)
-    evaluate = _command(commands, "evaluate", knowledge.evaluate, "measure retrieval on a test collection")
-    evaluate.add_argument("folder", help="with corpus.jsonl, queries.jsonl and qrels.tsv")
-    evaluate.add_argument("--mode", choices=("hybrid", "dense", "keyword"), action="append", help="all three")
+    _place(chat, json_help="print each answer as one line of JSON")
+    examples = "fiqa\n--mode hybrid --mode dense --keep measured --chunker recursive fiqa"
+    evaluate = _command(commands, "evaluate", "evaluation:evaluate", "measure retrieval on a test collection", examples)
+    evaluate.add_argument("folder", metavar="FOLDER", help="with corpus.jsonl, queries.jsonl and qrels.tsv")
+    evaluate.add_argument("--mode", choices=_MODES, action="append", help="may be repeated (all three)")
     evaluate.add_argument("--embedder", default="minilm", help="the embedder to measure (minilm)")
     evaluate.add_argument("--chunker", default="whole", help="how documents are cut (whole)")
-    evaluate.add_argument("--fusion", choices=("convex", "rank"), default="convex")
+    evaluate.add_argument(
+        "--fusion", choices=("convex", "rank"), default="convex", help="how lists are joined (convex)"
+    )
     evaluate.add_argument("--keep", metavar="FOLDER", help="keep the workspace there, and use it again")
     _output(evaluate)
 
 
-def _administration_commands(commands: Any) -> None:
+def _tenant_commands(commands: Any) -> None:
     tenants = _group(commands, "tenants", "list, make, rename and delete tenants")
-    _place(_command(tenants, "list", administration.list_tenants, "list tenants"), tenant=False)
-    create = _command(tenants, "create", administration.create_tenant, "make a tenant")
-    create.add_argument("slug")
-    create.add_argument("--name")
-    _place(create, tenant=False)
-    update = _command(tenants, "update", administration.update_tenant, "rename a tenant")
-    update.add_argument("slug")
-    update.add_argument("--name")
-    update.add_argument("--new-slug")
-    _place(update, tenant=False)
-    delete = _command(tenants, "delete", administration.delete_tenant, "delete a tenant and all its data")
-    delete.add_argument("slug")
+    _place(_command(tenants, "list", "administration:list_tenants", "list tenants", ""), tenant=False)
+    examples = 'acme --name "Acme Ltd"'
+    create = _command(tenants, "create", "administration:create_tenant", "make a tenant", examples)
+    update = _command(
+        tenants, "update", "administration:update_tenant", "rename a tenant", "acme --new-slug acme-europe"
+    )
+    for command in (create, update):
+        command.add_argument("slug", metavar="SLUG")
+        command.add_argument("--name", help="what people call it")
+    update.add_argument("--new-slug", metavar="SLUG", help="what commands and programs call it")
+    text = "delete a tenant and all its data"
+    delete = _command(tenants, "delete", "administration:delete_tenant", text, "acme --yes")
+    delete.add_argument("slug", metavar="SLUG")
     delete.add_argument("--yes", action="store_true", help="do not ask")
-    _place(delete, tenant=False)
+    for command in (create, update, delete):
+        _place(command, tenant=False)
 
+
+def _bot_commands(commands: Any) -> None:
     bots = _group(commands, "bots", "list, make, change and delete bots")
-    _place(_command(bots, "list", administration.list_bots, "list bots"), bot=False)
-    for name, run, text in (
-        ("create", administration.create_bot, "make a bot"),
-        ("update", administration.update_bot, "change a bot's settings"),
-    ):
-        command = _command(bots, name, run, text)
-        command.add_argument("name")
-        _settings(command)
+    _place(_command(bots, "list", "administration:list_bots", "list bots", ""), bot=False)
+    create = _command(bots, "create", "administration:create_bot", "make a bot", "support --language en")
+    examples = "support --llm openai:gpt-4o-mini --credential api_key"
+    update = _command(bots, "update", "administration:update_bot", "change a bot's settings", examples)
+    show = _command(bots, "show", "administration:show_bot", "show a bot's settings and size", "support")
+    text = "delete a bot and its documents"
+    delete = _command(bots, "delete", "administration:delete_bot", text, "support --yes")
+    for command in (create, update, show, delete):
+        command.add_argument("name", metavar="NAME")
+        if command in (create, update):
+            _settings(command)
         _place(command, bot=False)
-    show = _command(bots, "show", administration.show_bot, "show a bot's settings and size")
-    show.add_argument("name")
-    _place(show, bot=False)
-    delete = _command(bots, "delete", administration.delete_bot, "delete a bot and its documents")
-    delete.add_argument("name")
     delete.add_argument("--yes", action="store_true", help="do not ask")
-    _place(delete, bot=False)
 
+
+def _source_commands(commands: Any) -> None:
     sources = _group(commands, "sources", "list, read again and remove sources")
-    _place(_command(sources, "list", administration.list_sources, "list sources"))
-    ingest = _command(sources, "ingest", administration.ingest_sources, "read sources again")
+    _place(_command(sources, "list", "administration:list_sources", "list sources", ""))
+    text = "read sources again"
+    ingest = _command(sources, "ingest", "administration:ingest_sources", text, "\ndocs https://example.com/faq")
     ingest.add_argument(
         "sources", nargs="*", metavar="SOURCE", help="ids, names, paths or URLs; all that are due if none"
     )
     _place(ingest)
-    remove = _command(sources, "remove", administration.remove_source, "remove a source and its documents")
-    remove.add_argument("source", help="an id, a name, a path or a URL")
+    text = "remove a source and its documents"
+    remove = _command(sources, "remove", "administration:remove_source", text, "https://example.com/faq")
+    remove.add_argument("source", metavar="SOURCE", help="an id, a name, a path or a URL")
     _place(remove)
 
 
+def _document_commands(commands: Any) -> None:
+    documents = _group(commands, "documents", "list, show and remove documents")
+    examples = '--source docs --limit 20\n--where \'{"lang": "en"}\''
+    listing = _command(documents, "list", "documents:list_documents", "list documents, oldest first", examples)
+    _where(listing)
+    listing.add_argument("--limit", type=_count, metavar="N", help="how many (all)")
+    examples = "handbook.pdf\nhandbook.pdf --text"
+    show = _command(documents, "show", "documents:show_document", "show what is known of a document", examples)
+    show.add_argument("key", metavar="KEY")
+    show.add_argument("--text", action="store_true", help="print its text")
+    text = "end the search of documents; their texts stay as evidence for citations"
+    remove = _command(documents, "remove", "documents:remove_documents", text, "faq.md old/prices.md")
+    remove.add_argument("keys", nargs="+", metavar="KEY")
+    for command in (listing, show, remove):
+        command.add_argument("--source", metavar="SOURCE", help="the source, where several hold the key")
+        _place(command)
+
+
+def _subcommands(parser: argparse.ArgumentParser) -> Any:
+    parser.set_defaults(run=None, incomplete=parser)
+    return parser.add_subparsers(title="commands", metavar="COMMAND")
+
+
 def _group(commands: Any, name: str, text: str) -> Any:
-    parser = commands.add_parser(name, help=text, description=text)
-    return parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    return _subcommands(commands.add_parser(name, help=text, description=text, allow_abbrev=False))
 
 
-def _command(commands: Any, name: str, run: Run, text: str) -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = commands.add_parser(name, help=text, description=text)
-    parser.set_defaults(run=run)
+def _command(commands: Any, name: str, run: str, text: str, examples: str) -> argparse.ArgumentParser:
+    """Add a command; each line of `examples` is what may follow its name, none for the name alone."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name,
+        help=text,
+        description=text,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    lines = [f"  {parser.prog} {line}".rstrip() for line in examples.split("\n")]
+    parser.epilog = "\n".join([f"example{'s' * (len(lines) > 1)}:", *lines])
+    parser.set_defaults(run=f"minirag.cli.{run}")
     return parser
 
 
-def _place(parser: argparse.ArgumentParser, *, tenant: bool = True, bot: bool = True) -> None:
+def _place(
+    parser: argparse.ArgumentParser, *, tenant: bool = True, bot: bool = True, json_help: str = "print JSON"
+) -> None:
     place = parser.add_argument_group("where")
     environment = os.environ
-    place.add_argument("-w", "--workspace", default=environment.get("MINIRAG_WORKSPACE"), metavar="FOLDER_OR_URL")
+    place.add_argument(
+        "-w",
+        "--workspace",
+        default=environment.get("MINIRAG_WORKSPACE"),
+        metavar="FOLDER_OR_URL",
+        help="or MINIRAG_WORKSPACE",
+    )
     if tenant:
-        place.add_argument("-t", "--tenant", default=environment.get("MINIRAG_TENANT"), metavar="SLUG")
+        place.add_argument(
+            "-t",
+            "--tenant",
+            default=environment.get("MINIRAG_TENANT") or None,
+            metavar="SLUG",
+            help="or MINIRAG_TENANT",
+        )
     if tenant and bot:
-        place.add_argument("-b", "--bot", default=environment.get("MINIRAG_BOT"), metavar="NAME")
+        place.add_argument(
+            "-b", "--bot", default=environment.get("MINIRAG_BOT") or None, metavar="NAME", help="or MINIRAG_BOT"
+        )
     place.add_argument(
         "--allow-url",
         action="append",
@@ -143,12 +214,16 @@ def _place(parser: argparse.ArgumentParser, *, tenant: bool = True, bot: bool = 
         metavar="HOST:PORT",
         help="let this address be read though it is not public",
     )
-    _output(parser)
+    _output(parser, json_help)
 
 
-def _output(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--json", action="store_true", help="print JSON")
-    parser.add_argument("-q", "--quiet", action="store_true", help="no progress bar")
+def _output(parser: argparse.ArgumentParser, json_help: str = "print JSON") -> None:
+    parser.add_argument("--json", action="store_true", help=json_help)
+    parser.add_argument("-q", "--quiet", action="store_true", help="no progress bar and no notes")
+
+
+def _where(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--where", metavar="JSON", help='a filter over metadata, such as \'{"year": {"$gte": 2020}}\'')
 
 
 def _settings(parser: argparse.ArgumentParser) -> None:
@@ -157,11 +232,27 @@ def _settings(parser: argparse.ArgumentParser) -> None:
     settings.add_argument("--embedder", help="what makes the vectors, fixed when the bot is made")
     settings.add_argument("--chunker", help="how documents are cut: recursive, markdown or whole, or JSON")
     settings.add_argument("--language", help="auto, none, or an ISO 639-1 code")
-    settings.add_argument("--system-prompt", help="what the model is told before each question")
+    settings.add_argument("--system-prompt", metavar="TEXT", help="what the model is told before each question")
     settings.add_argument(
         "--credential",
         action="append",
         default=[],
+        type=_credential_name,
         metavar="NAME",
         help="a credential's name, such as api_key; its value is asked for, or read from standard input",
     )
+
+
+def _count(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or len(text) > 9:
+        raise argparse.ArgumentTypeError("must be a number from 0 to 999999999")
+    return int(text)
+
+
+def _credential_name(text: str) -> str:
+    # The message must not repeat what may hold a secret.
+    if not text.isidentifier():
+        raise argparse.ArgumentTypeError(
+            "takes a name, such as api_key; its value is asked for, or read from standard input"
+        )
+    return text

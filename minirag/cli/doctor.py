@@ -10,7 +10,9 @@ from importlib import metadata
 from typing import Any, get_args
 
 from minirag import __version__
-from minirag.cli.places import open_workspace, print_json, print_table
+from minirag.cli.places import open_workspace
+from minirag.cli.showing import print_json, print_table
+from minirag.errors import MiniRAGError
 from minirag.interfaces import ProviderContext, ProviderKind
 from minirag.models.tenants import ProviderRef
 from minirag.plugins.registry import Registry
@@ -25,10 +27,13 @@ def doctor(options: argparse.Namespace) -> int:
     """Print versions, providers and problems; 1 if there is a problem."""
     registry = Registry.discover()
     problems = [*_foreign_packages(), *map(str, registry.failures), *_embedder_problems(registry)]
-    workspace = None
+    workspace: dict[str, Any] | None = None
     if options.workspace:
-        with open_workspace(options) as opened:
-            workspace = {"location": opened.location, "tenants": len(opened.tenants.list())}
+        try:
+            with open_workspace(options) as opened:
+                workspace = {"location": opened.location, "tenants": len(opened.tenants.list())}
+        except MiniRAGError as problem:
+            problems.append(f"the workspace cannot be opened: {problem}")
     report: dict[str, Any] = {
         "minirag": __version__,
         "python": platform.python_version(),
@@ -83,7 +88,7 @@ def _version(name: str) -> str | None:
 
 def _foreign_packages() -> Sequence[str]:
     """Return a warning for each other distribution that installs a package called `minirag`."""
-    owners = set(metadata.packages_distributions().get("minirag", ())) - {_DISTRIBUTION}
+    owners = {name for name in map(_owner, metadata.distributions()) if name is not None} - {_DISTRIBUTION}
     return [
         f"the package {name!r} also installs a module called minirag and may have overwritten parts of this one; "
         f"run: pip uninstall {name} && pip install --force-reinstall {_DISTRIBUTION}"
@@ -91,10 +96,19 @@ def _foreign_packages() -> Sequence[str]:
     ]
 
 
+def _owner(distribution: metadata.Distribution) -> str | None:
+    """Return the distribution's name if it installs a package called `minirag`."""
+    try:
+        declared = (distribution.read_text("top_level.txt") or "").split()
+        if "minirag" in declared or any(file.parts[0] == "minirag" for file in distribution.files or ()):
+            return str(distribution.metadata["Name"])
+    except Exception:  # noqa: BLE001 - other people's files may be damaged in any way, which is no fault of ours
+        return None
+    return None
+
+
 def _embedder_problems(registry: Registry) -> Sequence[str]:
     """Return what keeps the bundled embedder from working: found by embedding a word."""
-    from minirag.errors import MiniRAGError
-
     try:
         registry.create("embedder", ProviderRef(provider="minilm"), ProviderContext()).embed(["test"], purpose="query")
     except MiniRAGError as problem:

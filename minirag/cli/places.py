@@ -1,104 +1,145 @@
-"""From options to the workspace, tenant and bot they name, and from results to what is printed."""
+"""From options to the workspace, tenant and bot they name, and to the settings and filters they hold."""
 
 from __future__ import annotations
 
 import argparse
 import getpass
 import json
+import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
-
-from pydantic import BaseModel
+from pathlib import Path
+from typing import Any, Final
 
 from minirag.bot import Bot
-from minirag.errors import ConfigurationError, InvalidInputError, TenantNotFoundError
+from minirag.config import config_from_environment
+from minirag.errors import (
+    BotNotFoundError,
+    ConfigurationError,
+    InvalidInputError,
+    NotFoundError,
+    TenantNotFoundError,
+)
+from minirag.models.checks import clipped
 from minirag.session import TenantSession
 from minirag.workspace import Workspace
 
-__all__ = ["bot_of", "confirm", "open_workspace", "print_json", "print_table", "session_of", "settings_of", "where_of"]
+__all__ = ["bot_of", "confirm", "find_bot", "finding", "open_workspace", "session_of", "settings_of", "where_of"]
 
-_SETTINGS = ("llm", "embedder", "chunker", "language", "system_prompt")
+_SETTINGS: Final = ("llm", "embedder", "chunker", "language", "system_prompt")
+_DATABASE: Final = "minirag.sqlite3"
 
 
 @contextmanager
 def open_workspace(options: argparse.Namespace, *, create: bool = False) -> Iterator[Workspace]:
-    """Open the workspace that the options name; only a command that makes things makes a folder."""
+    """Open the workspace that the options and the environment name; only a command that makes things makes one."""
     if not options.workspace:
         raise ConfigurationError("no workspace: give --workspace FOLDER, or set MINIRAG_WORKSPACE")
-    if not create and "://" not in options.workspace:
-        from pathlib import Path
-
-        if not Path(options.workspace).is_dir():
-            raise ConfigurationError(f"no workspace at {options.workspace!r}; `minirag add --create …` makes one there")
-    policy = {"allow": options.allow_url} if options.allow_url else None
-    with Workspace.open(options.workspace, url_policy=policy) as workspace:
+    place = Path(options.workspace)
+    if not (create or "://" in options.workspace or place.is_file() or (place / _DATABASE).is_file()):
+        raise ConfigurationError(f"no workspace at {options.workspace!r}; `minirag add --create ...` makes one there")
+    settings = config_from_environment({**os.environ, "MINIRAG_WORKSPACE": options.workspace}).keywords()
+    if options.allow_url:
+        settings["url_policy"] = {"allow": options.allow_url}
+    with Workspace.open(**settings) as workspace:
         yield workspace
+
+
+@contextmanager
+def finding(problem: type[NotFoundError], what: str, command: str) -> Iterator[None]:
+    """Say of what is not found which command lists what there is, where the library names a method."""
+    try:
+        yield
+    except problem as missing:
+        raise problem(f"{what}; `minirag {command}` shows what there is") from missing
 
 
 def session_of(workspace: Workspace, options: argparse.Namespace, *, create: bool = False) -> TenantSession:
     """Return the session of the tenant that is named, or of the only one there is."""
-    if options.tenant:
-        return workspace.tenant(options.tenant, create=create)
+    if options.tenant is not None:
+        with finding(TenantNotFoundError, f"no tenant {options.tenant!r}", "tenants list"):
+            return workspace.tenant(options.tenant, create=create)
     slugs = [tenant.slug for tenant in workspace.tenants.list()]
     if len(slugs) == 1:
         return workspace.tenant(slugs[0])
     if not slugs:
-        raise TenantNotFoundError("the workspace has no tenant yet; name one with --tenant and make it with --create")
-    raise InvalidInputError(f"the workspace has {len(slugs)} tenants; name one with --tenant: {', '.join(slugs[:10])}")
+        raise InvalidInputError(
+            "the workspace has no tenant yet; name one with --tenant; `minirag add --create` makes it"
+        )
+    raise InvalidInputError(f"the workspace has {len(slugs)} tenants; name one with --tenant: {_some(slugs)}")
 
 
 def bot_of(workspace: Workspace, options: argparse.Namespace, *, create: bool = False) -> Bot:
     """Return the bot that is named, or the tenant's only one; settings given with `create` are its own."""
-    session = session_of(workspace, options, create=create)
     settings = settings_of(options) if create else {}
-    if options.bot:
-        return session.bot(options.bot, create=create, **settings)
-    names = [profile.name for profile in session.bots.list()]
-    if len(names) == 1:
-        return session.bot(names[0], create=create, **settings)
-    if not names:
-        raise InvalidInputError(f"tenant {session.tenant.slug!r} has no bot yet; name one with --bot, and use --create")
-    raise InvalidInputError(f"the tenant has {len(names)} bots; name one with --bot: {', '.join(names[:10])}")
+    session = session_of(workspace, options, create=create)
+    name = options.bot
+    if name is None:
+        names = [profile.name for profile in session.bots.list()]
+        if not names:
+            slug = session.tenant.slug
+            raise InvalidInputError(
+                f"tenant {slug!r} has no bot yet; name one with --bot; `minirag add --create` makes it"
+            )
+        if len(names) > 1:
+            raise InvalidInputError(f"the tenant has {len(names)} bots; name one with --bot: {_some(names)}")
+        name = names[0]
+    return session.bot(name, create=True, **settings) if create else find_bot(session, name)
+
+
+def find_bot(session: TenantSession, name: str) -> Bot:
+    """Return the tenant's bot of this name."""
+    with finding(BotNotFoundError, f"tenant {session.tenant.slug!r} has no bot {name!r}", "bots list"):
+        return session.bot(name)
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:10]) + (", …" if len(names) > 10 else "")
 
 
 def settings_of(options: argparse.Namespace) -> dict[str, Any]:
     """Return the bot's settings among the options; credentials are asked for, never taken from the command line."""
-    settings: dict[str, Any] = {
-        name: _named(getattr(options, name)) for name in _SETTINGS if getattr(options, name, None) is not None
-    }
-    names: Sequence[str] = getattr(options, "credential", [])
-    if names:
-        settings["credentials"] = {name: _secret(name) for name in names}
+    settings: dict[str, Any] = {}
+    for name in _SETTINGS:
+        value = getattr(options, name)
+        if value is not None:
+            option = f"--{name.replace('_', '-')}"
+            is_json = name in ("llm", "embedder", "chunker") and value.lstrip().startswith("{")
+            settings[name] = _parse_json(option, value) if is_json else value
+    if options.credential:
+        settings["credentials"] = {name: _secret(name) for name in options.credential}
     return settings
-
-
-def _named(value: str) -> Any:
-    return _parse_json("a provider", value) if value.lstrip().startswith("{") else value
 
 
 def _secret(name: str) -> str:
     if sys.stdin.isatty():
         return getpass.getpass(f"{name}: ")
-    return sys.stdin.readline().rstrip("\r\n")
+    value = sys.stdin.readline().rstrip("\r\n")
+    if not value:
+        raise InvalidInputError(f"--credential {name}: standard input holds no line with its value")
+    return value
 
 
 def where_of(options: argparse.Namespace) -> Mapping[str, Any] | None:
     """Return the filter that `--where` holds as JSON."""
-    if not options.where:
+    if options.where is None:
         return None
     where = _parse_json("--where", options.where)
     if not isinstance(where, dict):
-        raise InvalidInputError(f"--where must be a JSON object, not {options.where!r}")
+        raise InvalidInputError(f"--where must be a JSON object, not {clipped(options.where)}")
     return where
 
 
-def _parse_json(name: str, text: str) -> Any:
+def _parse_json(option: str, text: str) -> Any:
     try:
         return json.loads(text)
     except json.JSONDecodeError as problem:
-        raise InvalidInputError(f"{name}: {text!r} is not JSON: {problem}") from problem
+        raise InvalidInputError(f"{option}: {clipped(text)} is not JSON: {problem}") from problem
+    except (ValueError, RecursionError) as problem:
+        raise InvalidInputError(
+            f"{option}: {clipped(text)} holds a number too long, or is nested too deep"
+        ) from problem
 
 
 def confirm(question: str, options: argparse.Namespace) -> bool:
@@ -107,27 +148,5 @@ def confirm(question: str, options: argparse.Namespace) -> bool:
         return True
     if not sys.stdin.isatty():
         raise InvalidInputError(f"{question} Give --yes to do it without asking")
-    return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
-
-
-def print_json(value: object) -> None:
-    """Print a record, or records, as JSON."""
-    print(json.dumps(_plain(value), ensure_ascii=False, indent=2))
-
-
-def _plain(value: object) -> Any:
-    if isinstance(value, BaseModel):
-        return value.model_dump(mode="json")
-    if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return [_plain(item) for item in value]
-    return value
-
-
-def print_table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Print rows in columns."""
-    cells = [list(head), *[[str(cell) for cell in row] for row in rows]]
-    widths = [max(len(row[column]) for row in cells) for column in range(len(head))]
-    for row in cells:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip().lower() in ("y", "yes")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol, Self
 
 from pydantic import ConfigDict, PrivateAttr
 
@@ -80,6 +80,17 @@ class Citation(Model):
             raise WorkspaceStateError("this citation was made outside a workspace; use bot.open(citation)")
         return self._reader.read_evidence(self.version_id, start, end)
 
+    def __eq__(self, other: object) -> bool:
+        # The same span is the same evidence, however it would be read.
+        return isinstance(other, Citation) and self.__dict__ == other.__dict__
+
+    def __getstate__(self) -> dict[Any, Any]:
+        # What reads the evidence holds database connections; it stays behind.
+        return {**super().__getstate__(), "__pydantic_private__": {"_reader": None}}
+
+    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
+        return self.model_copy()
+
     def __str__(self) -> str:
         page = f", page {self.page}" if self.page is not None else ""
         return f"{self.marker} {self.key}{page}: {' '.join(self.quote.split())}"
@@ -143,6 +154,12 @@ class Answer(Model):
         sources = "\n".join(str(citation) for citation in self.citations)
         return f"{self.text}\n\n{sources}" if sources else self.text
 
+    def __repr__(self) -> str:
+        shown = (
+            " (abstained)" if self.abstained else f", {len(self.citations)} citation{'s' * (len(self.citations) != 1)}"
+        )
+        return f"Answer({self.text!r}{shown})"
+
     def _repr_html_(self) -> str:
         from html import escape
 
@@ -173,3 +190,7 @@ class AnswerEvent(Model):
     usage: Usage | None = None
     answer: Answer | None = None
     error: Exception | None = None
+
+    def __repr__(self) -> str:
+        given = [f"{name}={value!r}" for name, value in self if value is not None]
+        return f"{type(self).__name__}({', '.join(given)})"

@@ -82,7 +82,7 @@ class IngestReport(Model):
 
     def __str__(self) -> str:
         parts = [f"{number} {status}" for status, number in self.counts.items() if number]
-        return f"{', '.join(parts) or 'nothing to do'}; {self.chunks} chunks, {self.seconds:.1f} s"
+        return f"{', '.join(parts) or 'nothing to do'}; {self.chunks} chunk{'s' * (self.chunks != 1)}, {self.seconds:.1f} s"
 
     def __repr__(self) -> str:
         return f"IngestReport({self})"

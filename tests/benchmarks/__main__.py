@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import os
-
-# Before NumPy and FAISS are imported: one thread each, as one search of the library takes.
-for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ[_name] = "1"
-
 import argparse
 import json
+import os
 import platform
 import sqlite3
 import tempfile
@@ -20,6 +15,9 @@ from pathlib import Path
 
 def main() -> None:
     """Measure and print."""
+    # Before NumPy and FAISS are imported: one thread each, as one search of the library takes.
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ[name] = "1"
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
     parser.add_argument("--size", type=int, default=10_000, help="documents (default: 10,000)")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")

@@ -1,0 +1,275 @@
+"""`WorkspaceMachine`: a hypothesis state machine that drives two tenants of a workspace beside a nested dictionary."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import invariant, precondition, rule, run_state_machine_as_test
+
+from minirag.errors import (
+    ChatNotFoundError,
+    DocumentNotFoundError,
+    EvidenceGoneError,
+    NotFoundError,
+    SourceNotFoundError,
+)
+from minirag.models.answers import Answer
+from minirag.testing import machine_strategies as draw
+from minirag.testing.machine_invariants import (
+    check_answer,
+    check_bot,
+    check_count,
+    check_documents,
+    check_search,
+    check_versions,
+    show,
+)
+from minirag.testing.machine_oracle import TENANTS, ExpectedBot, canary, words_of
+from minirag.testing.machine_writing import WritingMachine
+
+__all__ = ["WorkspaceMachine", "run_workspace_machine"]
+
+_TENANT = draw.tenants()
+_BOT = draw.bots()
+_HANDLE = st.integers(0, 2)
+_LABEL = st.none() | st.sampled_from(("inline", "notes", "files"))
+_K = st.sampled_from((1, 2, 3, 5, 8, 1_000))
+_MODES = ("dense", "keyword", "hybrid")
+_KEPT_CITATIONS = 20
+
+
+def run_workspace_machine(
+    machine: type[WorkspaceMachine], *, programmes: int, steps: int = 30, derandomize: bool = True, shrink: bool = False
+) -> None:
+    """Drive so many new workspaces through random calls; fail where one differs from the dictionary.
+
+    Args:
+        derandomize: run the same programmes each time.
+        shrink: look for a shorter programme that fails too, which takes minutes.
+    """
+    run_state_machine_as_test(
+        machine,
+        settings=settings(
+            max_examples=programmes,
+            stateful_step_count=steps,
+            deadline=None,
+            database=None,
+            derandomize=derandomize,
+            report_multiple_bugs=False,
+            phases=[Phase.generate, Phase.shrink] if shrink else [Phase.generate],
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
+
+
+class WorkspaceMachine(WritingMachine):
+    """Two tenants with the same names for everything, over one database that up to three workspaces have open.
+
+    Subclass it and override `make_workspace` to drive a workspace of other parts. After each step everything that
+    either tenant can list is compared with a dictionary. Whatever comes back to a tenant, errors too, is searched for
+    a word that only the other tenant wrote. `heard` is every method that was called, such as `"Bot.search"`.
+    """
+
+    @invariant()
+    def everything_is_as_expected(self) -> None:
+        for tenant in TENANTS if self.handles else ():
+            session, expected = self.session(tenant), self.tenants[tenant]
+            assert [profile.name for profile in session.bots.list()] == sorted(expected), "other bots are listed"
+            for name, model in expected.items():
+                check_bot(session.bot(name), model)
+
+    # ---------------------------------------------------------------- search
+    @rule(
+        tenant=_TENANT,
+        name=_BOT,
+        handle=_HANDLE,
+        query=draw.queries(),
+        k=_K,
+        where=draw.filters(),
+        mode=draw.modes(),
+        exact=st.booleans(),
+    )
+    def search(
+        self, *, tenant: str, name: str, handle: int, query: str, k: int, where: Any, mode: str, exact: bool
+    ) -> None:
+        if found := self.bot(tenant, name, handle):
+            bot, expected = found
+            results = bot.search(query, k=k, where=where, mode=mode, exact=exact)
+            check_search(results, expected, query=query, k=k, where=where, mode=mode)
+            (again,) = bot.search_many([query], k=k, where=where, mode=mode, exact=exact)
+            assert show(again) == show(results), "search_many() differs from search()"
+
+    @rule(tenant=_TENANT, handle=_HANDLE, query=draw.queries(), k=_K, where=draw.filters(), mode=draw.modes())
+    def search_all_bots(self, *, tenant: str, handle: int, query: str, k: int, where: Any, mode: str) -> None:
+        results = self.session(tenant, handle).search(query, k=k, where=where, mode=mode)
+        number = 0
+        for model in self.tenants[tenant].values():
+            chunks = [c for c in model.chunks(where) if mode != "keyword" or c.words & words_of(query)]
+            number += len(chunks)
+        check_count(results, k, number)
+
+    @rule(query=draw.queries(), k=_K)
+    def a_fresh_workspace_answers_the_same(self, *, query: str, k: int) -> None:
+        """An index built anew from the database answers as those that followed its changes."""
+        self.open()
+        for tenant in TENANTS:
+            for name in self.tenants[tenant]:
+                for mode in _MODES:
+                    fresh, *others = [
+                        show(self.session(tenant, handle).bot(name).search(query, k=k, mode=mode))
+                        for handle in (len(self.handles) - 1, *range(len(self.handles) - 1))
+                    ]
+                    assert all(other == fresh for other in others), (
+                        f"{tenant}/{name}: a rebuilt index answers otherwise"
+                    )
+        self.handles.pop().close()
+
+    # ---------------------------------------------------------------- listings
+    @rule(tenant=_TENANT, name=_BOT, handle=_HANDLE, where=draw.filters(pages=False), label=_LABEL)
+    def list_documents(self, *, tenant: str, name: str, handle: int, where: Any, label: str | None) -> None:
+        found = self.bot(tenant, name, handle)
+        if found is None:
+            return
+        bot, expected = found
+        if label is not None and label not in expected.sources:
+            with pytest.raises(SourceNotFoundError):
+                bot.documents.list(source=label)
+            return
+        source = None if label is None else expected.sources[label].name
+        names = expected.names(where, label)
+        check_documents(bot.documents.list(source=source, where=where), expected, names)
+        assert bot.documents.count(source=source, where=where) == len(names), "count() is wrong"
+
+    @rule(tenant=_TENANT, name=_BOT, handle=_HANDLE)
+    def read_versions(self, *, tenant: str, name: str, handle: int) -> None:
+        if found := self.bot(tenant, name, handle):
+            check_versions(*found)
+            usage = self.session(tenant, handle).usage
+            assert (usage.total(bot=found[0]).rows, usage.events()) == ((), []), "an embedder without a bill has one"
+
+    # ---------------------------------------------------------------- answers
+    @rule(tenant=_TENANT, name=_BOT, handle=_HANDLE, query=draw.queries(), where=draw.filters(), stream=st.booleans())
+    def ask(self, *, tenant: str, name: str, handle: int, query: str, where: Any, stream: bool) -> None:
+        found = self.bot(tenant, name, handle)
+        if found is None:
+            return
+        bot, expected = found
+        if stream:
+            events = bot.stream(query, where=where)
+            assert [events[0].type, events[-1].type] == ["sources", "done"], f"the stream ended in {events[-1]!r}"
+            answer = events[-1].answer
+        else:
+            answer = bot.ask(query, where=where)
+        self._keep(tenant, name, expected, answer)
+
+    @rule(tenant=_TENANT, name=_BOT, handle=_HANDLE, query=draw.queries(), new=st.booleans())
+    def chat(self, *, tenant: str, name: str, handle: int, query: str, new: bool) -> None:
+        found = self.bot(tenant, name, handle)
+        if found is None or _is_foreign(query, tenant):
+            return
+        bot, expected = found
+        chat = bot.chat() if new or not expected.chats else bot.chat(next(iter(expected.chats)))
+        streamed = chat.stream(query)[-1].answer if expected.chats.get(chat.id) else None
+        answer = streamed or chat.send(query)
+        self._keep(tenant, name, expected, answer)
+        expected.chats[chat.id] = expected.chats.get(chat.id, 0) + 2
+        messages = self.session(tenant, handle + 1).bot(name).chats.get(chat.id).messages
+        assert len(messages) == expected.chats[chat.id], "messages are missing"
+        assert [messages[-2].text, messages[-1].text] == [query, answer.text], "other messages were stored"
+
+    @rule(tenant=_TENANT, name=_BOT, handle=_HANDLE, directly=st.booleans())
+    def delete_chat(self, *, tenant: str, name: str, handle: int, directly: bool) -> None:
+        if (found := self.bot(tenant, name, handle)) and found[1].chats:
+            bot, expected = found
+            chat_id, _ = expected.chats.popitem()
+            if directly:
+                bot.chats.delete(chat_id)
+            else:
+                bot.chat(chat_id).delete()
+            with pytest.raises(ChatNotFoundError):
+                bot.chat(chat_id)
+
+    def _keep(self, tenant: str, name: str, expected: ExpectedBot, answer: Answer) -> None:
+        check_answer(answer, expected)
+        self.cited += [(tenant, name, expected, citation) for citation in answer.citations]
+        del self.cited[:-_KEPT_CITATIONS]
+
+    @rule(handle=_HANDLE)
+    def old_citations_keep_their_evidence(self, *, handle: int) -> None:
+        for tenant, name, expected, citation in self.cited:
+            bots = self.session(tenant, handle)
+            if self.tenants[tenant].get(name) is expected:
+                assert bots.bot(name).open(citation) == citation.quote, "a citation lost its evidence"
+            elif self.tenants[tenant]:
+                with pytest.raises(EvidenceGoneError):
+                    bots.bot(min(self.tenants[tenant])).open(citation)
+
+    @rule(tenant=_TENANT, name=_BOT)
+    def evaluate(self, *, tenant: str, name: str) -> None:
+        if (found := self.bot(tenant, name)) and found[1].documents:
+            key = next(iter(found[1].documents))[1]
+            report = found[0].evaluate({"q": "kettle"}, {"q": {key: 1}})
+            assert all(0 <= value <= 1 for values in report.metrics.values() for value in values.values())
+
+    # ---------------------------------------------------------------- what must not be
+    @rule(tenant=_TENANT, name=_BOT, handle=_HANDLE)
+    def foreign_ids_are_missing_ids(self, *, tenant: str, name: str, handle: int) -> None:
+        """Whatever names something of the other tenant raises what a name of nothing raises."""
+        found = self.bot(tenant, name, handle)
+        if found is None:
+            return
+        bot = found[0]
+        (rival,) = set(TENANTS) - {tenant}
+        for other, model in self.tenants[rival].items():
+            theirs = self.session(rival, handle).bot(other)
+            for source in theirs.sources.list()[:2]:
+                _refuses(SourceNotFoundError, bot.sources.get, source.id)
+                _refuses(SourceNotFoundError, bot.sources.remove, source.id)
+            for document in theirs.documents.list()[:2]:
+                _refuses(DocumentNotFoundError, lambda it: bot.documents.text("a", version_id=it), document.version_id)
+            for chat_id in model.chats:
+                _refuses(ChatNotFoundError, bot.chat, chat_id)
+                _refuses(ChatNotFoundError, bot.chats.delete, chat_id)
+        for owner, _, _, citation in self.cited:
+            if owner == rival:
+                with pytest.raises(EvidenceGoneError):
+                    bot.open(citation)
+
+    # ---------------------------------------------------------------- life cycle
+    @rule(number=st.integers(1, 3))
+    def reopen(self, *, number: int) -> None:
+        while self.handles:
+            self.handles.pop().close()
+        for _ in range(number):
+            self.open()
+
+    @precondition(lambda self: len(self.handles) < 3)
+    @rule()
+    def open_once_more(self) -> None:
+        self.open()
+
+    @rule(tenant=_TENANT, handle=_HANDLE, sure=st.integers(0, 3))
+    def delete_tenant(self, *, tenant: str, handle: int, sure: int) -> None:
+        if sure == 0:
+            session = self.session(tenant, handle)
+            self.handles[handle % len(self.handles)].tenants.delete(tenant)
+            assert session.bots.list() == []
+            self.tenants[tenant].clear()
+
+
+def _is_foreign(query: str, tenant: str) -> bool:
+    return any(canary(other) in query for other in TENANTS if other != tenant)
+
+
+def _refuses(error: type[NotFoundError], call: Any, foreign: str) -> None:
+    """Fail unless a foreign id gives the error that an id of nothing gives, word for word."""
+    missing = "0" * len(foreign)
+    told = []
+    for name in (foreign, missing):
+        with pytest.raises(error) as caught:
+            call(name)
+        told.append(str(caught.value).replace(name, "…"))
+    assert told[0] == told[1], f"another tenant's id is told apart from a missing one: {told}"

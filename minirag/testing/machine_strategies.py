@@ -1,0 +1,91 @@
+"""What the state machine draws: few names and words, so that tenants, bots, sources and documents collide."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from hypothesis import strategies as st
+
+from minirag.testing.machine_oracle import CHUNKERS, TENANTS, Given, canary
+from minirag.testing.strategies import COMMON_VALUES, metadata, where_filters
+
+__all__ = ["bots", "contents", "file_names", "filters", "givens", "keys", "modes", "queries", "settings", "tenants"]
+
+# No function words and no two of one stem: in whatever language a document is taken, each word finds itself alone.
+_WORDS: Final = ("kettle", "bridge", "cloud", "dragon", "engine", "apple", "zebra", "lantern", "42", "{c}")
+_KEYS: Final = ("a", "b", "c d/é", "0")
+_FIELDS: Final = ("lang", "year", "tag")
+_TEXTS: Final = ("en", "{c}", "kettle")
+
+
+def tenants() -> st.SearchStrategy[str]:
+    """Return the tenants' slugs."""
+    return st.sampled_from(TENANTS)
+
+
+def bots() -> st.SearchStrategy[str]:
+    """Return names of bots, the same for every tenant."""
+    return st.sampled_from(("support", "docs"))
+
+
+def keys() -> st.SearchStrategy[str]:
+    """Return keys of documents."""
+    return st.sampled_from(_KEYS)
+
+
+def file_names() -> st.SearchStrategy[str]:
+    """Return places in a folder; one is also the key of a text."""
+    return st.sampled_from(("a.txt", "b.txt", "sub/a.txt"))
+
+
+def modes() -> st.SearchStrategy[str]:
+    """Return the ways to search."""
+    return st.sampled_from(("dense", "keyword", "hybrid"))
+
+
+def contents() -> st.SearchStrategy[str]:
+    """Return texts from one word to several paragraphs with characters outside ASCII; now and then a blank one."""
+    sentence = st.lists(st.sampled_from(_WORDS), min_size=1, max_size=6).map(lambda words: " ".join(words) + ".")
+    joined = st.builds(
+        lambda parts, glue: glue.join(parts),
+        st.lists(sentence, min_size=1, max_size=5),
+        st.sampled_from((" ", "\n\n", "\r\n", " 😀é ")),
+    )
+    return st.one_of(joined, joined, joined, st.sampled_from(("kettle.", "{c}", " \n ")))
+
+
+def givens(*, blank: bool = True) -> st.SearchStrategy[Given]:
+    """Return documents."""
+    values = st.sampled_from((*COMMON_VALUES, *_TEXTS)) | st.lists(st.sampled_from(_TEXTS), max_size=2)
+    return st.builds(
+        Given,
+        keys() | st.just("a.txt"),
+        contents() if blank else contents().filter(lambda text: bool(text.strip())),
+        st.sampled_from((None, None, "kettle", "{c} zebra")),
+        metadata(st.sampled_from(_FIELDS), values),
+    )
+
+
+def settings() -> st.SearchStrategy[dict[str, str]]:
+    """Return some settings of a bot, those that decide how documents are cut."""
+    return st.fixed_dictionaries(
+        {},
+        optional={
+            "chunker": st.sampled_from(sorted(CHUNKERS)),
+            "language": st.sampled_from(("auto", "none", "en")),
+            "embed_context": st.sampled_from(("none", "title")),
+        },
+    )
+
+
+def queries() -> st.SearchStrategy[str]:
+    """Return what is searched for: words of the documents, an unknown one, the canaries of all tenants."""
+    words = (*_WORDS[:-1], "xylophone", *map(canary, TENANTS))
+    return st.lists(st.sampled_from(words), min_size=1, max_size=3).map(" ".join)
+
+
+def filters(*, pages: bool = True) -> st.SearchStrategy[dict[str, Any] | None]:
+    """Return arguments of `where=`; `$page` is a field of chunks, not of documents."""
+    names = (*_FIELDS, *_FIELDS, "$key", "$source", "$title", *(["$page"] if pages else []))
+    values = (*COMMON_VALUES, *_KEYS, "en", "kettle", "inline", "files", *map(canary, TENANTS))
+    return st.none() | where_filters(st.sampled_from(names), st.sampled_from(values))
