@@ -84,6 +84,9 @@ class Citation(Model):
         # The same span is the same evidence, however it would be read.
         return isinstance(other, Citation) and self.__dict__ == other.__dict__
 
+    def __hash__(self) -> int:
+        return hash((self.marker, self.version_id, self.start, self.end))
+
     def __getstate__(self) -> dict[Any, Any]:
         # What reads the evidence holds database connections; it stays behind.
         return {**super().__getstate__(), "__pydantic_private__": {"_reader": None}}
@@ -156,7 +159,7 @@ class Answer(Model):
 
     def __repr__(self) -> str:
         shown = (
-            " (abstained)" if self.abstained else f", {len(self.citations)} citation{'s' * (len(self.citations) != 1)}"
+            ", abstained" if self.abstained else f", {len(self.citations)} citation{'s' * (len(self.citations) != 1)}"
         )
         return f"Answer({self.text!r}{shown})"
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import os
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,37 +60,21 @@ def cli(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> 
     return run
 
 
-def write_documents(folder: Path) -> Path:
-    """Write the sample documents into a folder and return it."""
-    for name, text in DOCUMENTS.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-    return folder
-
-
-@pytest.fixture(scope="session")
-def _made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a place with the documents and a workspace with tenant `acme` and bot `support` that holds them."""
-    place = tmp_path_factory.mktemp("made")
-    write_documents(place / "docs")
-    options = ["-w", place / "kb", "-t", "acme", "-b", "support", "--create", "--embedder", "hashing", "-q"]
-    assert main(["add", str(place / "docs"), *map(str, options)]) == 0
-    return place
-
-
-@pytest.fixture
-def place(_made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return a folder of the test's own with `docs` and the workspace `kb`; it is the current one, and `kb` is set."""
-    shutil.copytree(_made, tmp_path, dirs_exist_ok=True)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("MINIRAG_WORKSPACE", "kb")
-    return tmp_path
-
-
 @pytest.fixture
 def empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return a folder with documents but no workspace; it is the current one."""
-    write_documents(tmp_path / "docs")
+    for name, text in DOCUMENTS.items():
+        path = tmp_path / "docs" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.fixture
+def place(empty: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a folder as `empty` does, with a workspace `kb` whose tenant `acme` has a bot `support` that knows the documents."""
+    options = ["-w", "kb", "-t", "acme", "-b", "support", "--create", "--embedder", "hashing", "-q"]
+    assert main(["add", "docs", *options]) == 0
+    monkeypatch.setenv("MINIRAG_WORKSPACE", "kb")
+    return empty

@@ -144,7 +144,7 @@ def test_every_environment_variable_is_documented() -> None:
 def test_every_setting_is_documented() -> None:
     """The fields of `WorkspaceConfig`, which are the keywords of `Workspace.open`."""
     tables = _tables(REFERENCE / "configuration.md")
-    assert [name for name in WorkspaceConfig.model_fields if f"| `{name}` |" not in tables] == []
+    assert [name for name in WorkspaceConfig.model_fields if f"\n| `{name}` |" not in tables] == []
     assert set(WorkspaceConfig.model_fields) == set(inspect.signature(minirag.Workspace.open).parameters)
 
 
