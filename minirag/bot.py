@@ -204,6 +204,7 @@ class Bot:
             self._context.record(writer)
             writer.delete_bot(self.id)
         core.partitions.forget(self._context.scope.tenant_id, self.id)
+        core.engines.forget(self._context.scope.tenant_id, self.id)
 
     def __repr__(self) -> str:
         return f"<Bot {self.name!r}: {self.profile.llm} over {self._record.space}>"

@@ -36,6 +36,7 @@ class Documents:
         context = self._context
         context.core.check()
         with context.core.storage.read(context.scope) as reader:
+            context.record(reader)
             return self._find(reader, key, source)
 
     def list(self, *, source: str | Source | None = None, where: Mapping[str, Any] | None = None) -> Iterator[Document]:
@@ -87,6 +88,7 @@ class Documents:
         context = self._context
         context.core.check()
         with context.core.storage.read(context.scope) as reader:
+            context.record(reader)
             if version_id is None:
                 version_id = self._find(reader, key, source).version_id
             else:
@@ -107,6 +109,7 @@ class Documents:
         context = self._context
         context.core.check()
         with context.core.storage.read(context.scope) as reader:
+            context.record(reader)
             rows = reader.versions(self._find(reader, key, source).id)
         return [
             DocumentVersion(
@@ -142,7 +145,6 @@ class Documents:
     def _find(self, reader: Reader, key: object, source: str | Source | None) -> Document:
         context = self._context
         text = check_text("key", key, maximum=8_000)
-        context.record(reader)
         source_id = None if source is None else find_source(context, reader, source).id
         found = reader.documents_with_key(context.bot_id, text, source_id=source_id)
         if not found:

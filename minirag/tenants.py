@@ -92,6 +92,7 @@ class Tenants:
         with self._core.storage.directory(write=True) as directory:
             directory.delete_tenant(tenant)
         self._core.partitions.forget(tenant.id)
+        self._core.engines.forget(tenant.id)
 
     def __repr__(self) -> str:
         return "<tenants of the workspace>"

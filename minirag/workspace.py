@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -41,6 +42,7 @@ __all__ = ["Workspace"]
 
 T = TypeVar("T")
 Named = str | Mapping[str, Any] | ProviderRef
+_PASSWORD = re.compile(r"(://[^/@:]*):[^/]*@")
 _DURABILITIES: tuple[Literal["normal", "full"], ...] = ("normal", "full")
 
 
@@ -108,7 +110,7 @@ class Workspace:
             engines=engines,
             secrets=Secrets(storage, Vault(master)),
             fetcher=_make_fetcher(url_policy),
-            location=location,
+            location=_shown(location),
         )
         self._defaults = Defaults(
             llm=engines.refer("llm", llm if llm is not None else "extractive"),
@@ -288,14 +290,20 @@ def _check_location(location: object) -> str:
     text = check_text("location", os.fspath(location), maximum=4_000)
     if "://" in text:
         return text
-    folder = Path(text)
     try:
+        folder = Path(text).expanduser()
         is_file = folder.exists() and not folder.is_dir()
-    except OSError as problem:
-        raise InvalidInputError(f"location {clipped(text)} cannot be a folder: {problem.strerror}") from problem
+    except (OSError, RuntimeError) as problem:
+        reason = getattr(problem, "strerror", problem)
+        raise InvalidInputError(f"location {clipped(text)} cannot be a folder: {reason}") from problem
     if is_file:
         raise InvalidInputError(f"location {clipped(text)} is a file; a workspace is a folder")
     return str(folder.absolute())
+
+
+def _shown(location: str) -> str:
+    """Return a location without a password."""
+    return _PASSWORD.sub(r"\1:***@", location)
 
 
 def _part(
@@ -338,7 +346,7 @@ def _master_key(location: str, storage: Storage, given: str | bytes | None) -> M
         return None
     if has_secrets and known is not None and known != key.id:
         raise SecretKeyMismatchError(
-            f"workspace {location!r} holds secrets encrypted with another master key; give the one it was made with"
+            f"workspace {_shown(location)!r} holds secrets encrypted with another master key; give the one it was made with"
         )
     if known != key.id and not storage.read_only:
         with storage.directory(write=True) as directory:

@@ -69,7 +69,7 @@ def checked(raw: Any, *, rows: int, dimension: int, embedder: Embedder) -> Matri
     lengths = np.sqrt(np.einsum("ij,ij->i", raw, raw, dtype=np.float64))
     # A vector of zeros has no direction: it stays zero and scores 0 against everything.
     lengths[lengths == 0.0] = 1.0
-    if np.allclose(lengths, 1.0, rtol=0.0, atol=1e-6):
+    if np.abs(lengths - 1.0).max(initial=0.0) <= 1e-6:
         return np.ascontiguousarray(raw)
     unit: Matrix = (raw / lengths[:, None]).astype(np.float32)
     return unit

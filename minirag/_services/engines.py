@@ -143,6 +143,16 @@ class Engines:
         for engine in made:
             _close(engine)
 
+    def forget(self, tenant_id: str, bot_id: str | None = None) -> None:
+        """Close what was made with the credentials of a deleted bot, or of a whole tenant, whose instances go too."""
+        owner = f"{tenant_id}/" if bot_id is None else f"{tenant_id}/{bot_id}/"
+        with self._lock:
+            made = [self._made.pop(name) for name in list(self._made) if name.startswith(owner)]
+            if bot_id is None:
+                self._given = {name: given for name, given in self._given.items() if name[0] != tenant_id}
+        for engine in made:
+            _close(engine)
+
     async def aclose(self) -> None:
         """Close what providers hold in this event loop."""
         with self._lock:

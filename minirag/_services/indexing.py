@@ -52,8 +52,10 @@ class Partitions:
         self._loaded: OrderedDict[tuple[str, str, str], Loaded[Any]] = OrderedDict()
         self._lock = threading.Lock()
 
-    def dense(self, reader: Reader, scope: TenantScope, bot: BotRecord, *, rebuild: bool = False) -> VectorPartition:
-        """Return the bot's vectors, at the reader's position or later.
+    def dense(
+        self, reader: Reader, scope: TenantScope, bot: BotRecord, *, position: LogPosition, rebuild: bool = False
+    ) -> VectorPartition:
+        """Return the bot's vectors, at the reader's position, which is given, or later.
 
         Raises:
             StaleViewError: if the partition is ahead of the reader; take a new view, and after some tries `rebuild`.
@@ -74,9 +76,11 @@ class Partitions:
             partition.apply(keys, present, vectors)
 
         name = (scope.tenant_id, bot.id, bot.space.fingerprint)
-        return self._level(reader, bot.id, name, make, feed, rebuild=rebuild)
+        return self._level(reader, bot.id, name, make, feed, wanted=position, rebuild=rebuild)
 
-    def keyword(self, reader: Reader, scope: TenantScope, bot: BotRecord, *, rebuild: bool = False) -> KeywordPartition:
+    def keyword(
+        self, reader: Reader, scope: TenantScope, bot: BotRecord, *, position: LogPosition, rebuild: bool = False
+    ) -> KeywordPartition:
         """Return the bot's postings, at the reader's position or later; raises as `dense` does."""
 
         def make() -> KeywordPartition:
@@ -89,7 +93,8 @@ class Partitions:
             else:
                 partition.apply(keys, [text for texts in reader.index_texts(bot.id, keys) for text in texts])
 
-        return self._level(reader, bot.id, (scope.tenant_id, bot.id, "keyword"), make, feed, rebuild=rebuild)
+        name = (scope.tenant_id, bot.id, "keyword")
+        return self._level(reader, bot.id, name, make, feed, wanted=position, rebuild=rebuild)
 
     def forget(self, tenant_id: str, bot_id: str | None = None) -> None:
         """Drop the partitions of a bot, or of a whole tenant."""
@@ -111,16 +116,16 @@ class Partitions:
         make: Callable[[], P],
         feed: Callable[[P, Keys | None], None],
         *,
+        wanted: LogPosition,
         rebuild: bool,
     ) -> P:
-        """Bring a partition to the reader's position: by one replay of what changed, or anew beside the old one."""
+        """Bring a partition to the wanted position, the reader's: by one replay of what changed, or anew beside the old one."""
         with self._lock:
             entry = self._loaded.get(name)
             if entry is None:
                 entry = self._loaded[name] = Loaded(make())
             self._loaded.move_to_end(name)
         loaded: Loaded[P] = entry
-        wanted = reader.position(bot_id)
         if loaded.position != wanted:
             with loaded.lock:
                 have = loaded.position

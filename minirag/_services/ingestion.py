@@ -318,10 +318,12 @@ def _read_one_file(run: _Run, source: Source, key: str, path: Path) -> Steps[Non
 
 def _read_folder(run: _Run, source: Source) -> Steps[None]:
     present: set[str] = set()
+    hidden: tuple[str, ...] = ()
     readable = 0
     for found in folder_files(Path(source.locator)):
         if isinstance(found, Skipped):
             run.report.note(source.id, found.key, "skipped", reason=found.reason)
+            hidden += () if found.hides is None else (found.hides,)
             continue
         key, path = found
         present.add(key)
@@ -333,11 +335,11 @@ def _read_folder(run: _Run, source: Source) -> Steps[None]:
     if not readable:
         raise SourceNotFoundError(f"folder {source.locator!r} holds no readable file; nothing was removed")
     yield from run.writer.flush()
-    _remove_gone(run, source, present)
+    _remove_gone(run, source, present, hidden)
 
 
-def _remove_gone(run: _Run, source: Source, present: set[str]) -> None:
-    """Remove the documents of files that are no longer in the folder."""
+def _remove_gone(run: _Run, source: Source, present: set[str], hidden: tuple[str, ...]) -> None:
+    """Remove the documents of files that are no longer in the folder, but none below a folder that cannot be read."""
     storage, scope = run.bot.core.storage, run.bot.scope
     after: str | None = None
     gone = []
@@ -347,7 +349,7 @@ def _remove_gone(run: _Run, source: Source, present: set[str]) -> None:
         if not states:
             break
         after = states[-1].key
-        gone += [state for state in states if state.key not in present]
+        gone += [state for state in states if state.key not in present and not state.key.startswith(hidden)]
     for begin in range(0, len(gone), _REMOVE_AT_ONCE):
         batch = gone[begin : begin + _REMOVE_AT_ONCE]
         with storage.write(scope) as writer:
@@ -367,6 +369,8 @@ def _read_url(run: _Run, source: Source) -> Steps[None]:
 
 def _cut_anew(run: _Run, source: Source) -> Steps[None]:
     """Chunk stale documents anew from the stored text; reading their source again is not needed for it."""
+    # Title and metadata stay as they are: the source's new metadata comes when it is read.
+    unread = source.model_copy(update={"metadata": {}})
     after: str | None = None
     while True:
         with run.bot.core.storage.read(run.bot.scope) as reader:
@@ -381,7 +385,6 @@ def _cut_anew(run: _Run, source: Source) -> Steps[None]:
             parsed = ParsedDocument(
                 text=text, media_type=version.media_type, title=state.title, spans=spans_from_json(version.spans)
             )
-            own = {name: value for name, value in state.metadata.items() if source.metadata.get(name, _END) != value}
             yield from _take_incoming(
-                run, Incoming(source, state.key, state.title, own, parsed, raw_hash=state.raw_hash)
+                run, Incoming(unread, state.key, state.title, state.metadata, parsed, raw_hash=state.raw_hash)
             )

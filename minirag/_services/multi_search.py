@@ -11,7 +11,7 @@ from minirag._services.fusion import RANK_CONSTANT
 from minirag._services.ledger import Ledger
 from minirag._services.retrieval import SearchRequest, check_request, search
 from minirag._services.steps import Steps
-from minirag.errors import InvalidInputError
+from minirag.errors import BotNotFoundError, InvalidInputError
 from minirag.models.checks import clipped
 from minirag.models.search import SearchResults, SearchTrace
 
@@ -24,6 +24,8 @@ def search_many(
     """Return one result a query; the queries are embedded together."""
     if isinstance(queries, str) or not isinstance(queries, Sequence):
         raise InvalidInputError(f"queries must be a list of str, not {clipped(queries)}")
+    # An empty list has its other arguments checked too.
+    check_request("any", k=k, where=where, mode=mode, exact=exact)
     requests = [check_request(query, k=k, where=where, mode=mode, exact=exact) for query in queries]
     vectors: Any = [None] * len(requests)
     record = bot.load()
@@ -41,7 +43,10 @@ def search_bots(bots: Sequence[BotContext], request: SearchRequest) -> Steps[Sea
     """Return the best hits of several bots, fused by rank: a hit scores by its place in its own bot's list alone."""
     ranked = []
     for bot in bots:
-        results = yield from search(bot, request)
+        try:
+            results = yield from search(bot, request)
+        except BotNotFoundError:
+            continue  # deleted since the bots were listed
         ranked += [(rank, bot.name, hit) for rank, hit in enumerate(results, start=1)]
     ranked.sort(key=lambda entry: entry[:2])
     hits = [

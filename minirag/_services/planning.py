@@ -15,6 +15,7 @@ from minirag.errors import InvalidDocumentError, ParseError
 from minirag.interfaces import Chunker, ChunkSpan, Embedder, ParsedDocument, Span
 from minirag.interfaces.records import ChunkDraft, DocumentState, VersionDraft
 from minirag.models.documents import PageSpan
+from minirag.models.metadata import encode_metadata
 from minirag.models.tenants import BotRecord
 from minirag.types import MetadataValue
 
@@ -37,6 +38,7 @@ class Unchanged:
 class Touch:
     """Title, metadata or bytes changed, but not what is searched: no new version, no embedding."""
 
+    incoming: Incoming
     state: DocumentState
     title: str | None
     metadata: dict[str, MetadataValue]
@@ -125,10 +127,11 @@ class Planner:
         text_hash = hashlib.sha256(parsed.text.encode()).digest()
         version_hash = self._version_hash(text_hash, title, language)
         if state is not None and state.version_hash == version_hash:
-            same = state.title == title and state.metadata == metadata
+            # Compared as they are stored: to Python 1, 1.0 and True are equal, to a filter they are not.
+            same = state.title == title and encode_metadata(state.metadata) == encode_metadata(metadata)
             if same and state.raw_hash == raw_hash and not state.stale:
                 return Unchanged(state)
-            return Touch(state, title, metadata, raw_hash, "unchanged" if same else "updated")
+            return Touch(incoming, state, title, metadata, raw_hash, "unchanged" if same else "updated")
         spans = self._chunker.split(parsed, self._embedder.count_tokens)
         if not spans:
             raise ParseError(f"chunker {self._profile.chunker} made no chunk of a text that is not blank")

@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
+from collections import ChainMap
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from minirag._services.core import BotContext, Core, TenantContext
 from minirag._services.secrets import check_credentials
-from minirag.errors import BotNotFoundError, ConflictError, EmbeddingSpaceMismatchError, InvalidInputError
+from minirag.errors import (
+    BotNotFoundError,
+    ConflictError,
+    EmbeddingSpaceMismatchError,
+    InvalidInputError,
+    NotFoundError,
+    TenantNotFoundError,
+)
 from minirag.interfaces import ProviderKind, TenantScope
 from minirag.models.checks import check_text, clipped
 from minirag.models.tenants import BotProfile, BotRecord, ProviderRef
 from minirag.types import new_id, utc_now
 
-__all__ = ["FIELDS", "Defaults", "change_bot", "create_bot", "find_bot"]
+__all__ = ["CUT_BY", "FIELDS", "Defaults", "change_bot", "create_bot", "find_bot"]
 
 PROVIDERS: Final[tuple[ProviderKind, ...]] = ("llm", "embedder", "chunker", "reranker")
-_CUT_BY: Final = ("chunker", "language", "embed_context")
+CUT_BY: Final = ("chunker", "language", "embed_context")
+"""The settings that decide how documents are cut; a change of one makes every document stale."""
+_PATIENCE: Final = 5
 FIELDS: Final = tuple(sorted({*BotProfile.model_fields, "credentials"} - {"credential_fields"}))
 """The keywords that `tenant.bot(..., create=True)` and `bot.update` take."""
 
@@ -72,7 +82,13 @@ def create_bot(tenant: TenantContext, name: object, settings: Mapping[str, Any],
     context = BotContext(tenant.core, tenant.scope, record.id, text)
     with tenant.core.storage.write(tenant.scope) as writer:
         if writer.bot(text) is None:
-            writer.put_bot(record)
+            try:
+                writer.put_bot(record)
+            except NotFoundError as problem:
+                slug = tenant.tenant.slug
+                raise TenantNotFoundError(
+                    f"tenant {slug!r} does not exist any more; ws.tenants.list() shows those there are"
+                ) from problem
             tenant.core.secrets.put(writer, tenant.scope, record.id, credentials or {})
             return record
     # Another thread or process made it between the look and the write.
@@ -87,37 +103,55 @@ def change_bot(bot: BotContext, settings: Mapping[str, Any], *, name: str | None
     """
     fields, credentials = _parse(bot.core, bot.scope, settings)
     core = bot.core
-    core.check()
-    with core.storage.read(bot.scope) as reader:
-        record = reader.bot(name) if name is not None else reader.bot_by_id(bot.bot_id)
-    if record is None:
-        raise BotNotFoundError(f"bot {bot.name!r} does not exist (any more); tenant.bots.list() shows those there are")
+    for _ in range(_PATIENCE):
+        core.check()
+        with core.storage.read(bot.scope) as reader:
+            record = reader.bot(name) if name is not None else reader.bot_by_id(bot.bot_id)
+        if record is None:
+            raise BotNotFoundError(
+                f"bot {bot.name!r} does not exist (any more); tenant.bots.list() shows those there are"
+            )
+        profile, new_credentials = _changed(bot, record, fields, credentials or {})
+        if profile == record.profile and not new_credentials:
+            return record
+        changed = record.model_copy(update={"profile": profile, "updated_at": utc_now()})
+        with core.storage.write(bot.scope) as writer:
+            present = writer.bot_by_id(record.id)
+            if present is None:
+                raise BotNotFoundError(f"bot {bot.name!r} was deleted meanwhile")
+            if present != record:
+                continue  # another thread or process changed it between the look and the write: both changes count
+            other = writer.bot(profile.name)
+            if other is not None and other.id != record.id:
+                raise ConflictError(f"the tenant has another bot {profile.name!r}; choose another name")
+            writer.put_bot(changed)
+            core.secrets.put(writer, bot.scope, record.id, new_credentials)
+            if any(getattr(profile, field) != getattr(record.profile, field) for field in CUT_BY):
+                writer.mark_stale(record.id)
+        return changed
+    raise ConflictError(f"bot {bot.name!r} was changed by others again and again; try again")
+
+
+def _changed(
+    bot: BotContext, record: BotRecord, fields: Mapping[str, Any], credentials: Mapping[str, str]
+) -> tuple[BotProfile, dict[str, str]]:
+    """Return a bot's profile with other settings, checked, and those of the credentials that are new."""
+    core = bot.core
     held = core.secrets.open(bot.scope, record.id) if credentials and record.profile.credential_fields else {}
-    credentials = {field: value for field, value in (credentials or {}).items() if held.get(field) != value}
-    known = tuple(sorted({*record.profile.credential_fields, *credentials}))
+    new = {field: value for field, value in credentials.items() if held.get(field) != value}
+    known = tuple(sorted({*record.profile.credential_fields, *new}))
     profile = BotProfile(**{**dict(record.profile), **fields, "credential_fields": known})
-    if profile == record.profile and not credentials:
-        return record
-    changed_kinds = [kind for kind in PROVIDERS if getattr(profile, kind) != getattr(record.profile, kind)]
-    if changed_kinds:
-        space = core.engines.check(profile, changed_kinds, {**held, **credentials}, bot.scope.tenant_id)
+    kinds = [kind for kind in PROVIDERS if getattr(profile, kind) != getattr(record.profile, kind)]
+    if kinds:
+        stored = core.secrets.sealed(bot.scope, record.id, record.profile.credential_fields)
+        # Stored credentials are opened only if an engine asks for one that was not given now.
+        space = core.engines.check(profile, kinds, ChainMap(new, stored), bot.scope.tenant_id)  # type: ignore[arg-type]  # it is only read
         if space is not None and space != record.space:
             raise EmbeddingSpaceMismatchError(
                 f"bot {record.profile.name!r} holds vectors of {record.space}; those of {space} cannot be compared with "
                 "them. A bot keeps its embedder; move it to another with bot.reembed(...)"
             )
-    changed = record.model_copy(update={"profile": profile, "updated_at": utc_now()})
-    with core.storage.write(bot.scope) as writer:
-        if writer.bot_by_id(record.id) is None:
-            raise BotNotFoundError(f"bot {bot.name!r} was deleted meanwhile")
-        other = writer.bot(profile.name)
-        if other is not None and other.id != record.id:
-            raise ConflictError(f"the tenant has another bot {profile.name!r}; choose another name")
-        writer.put_bot(changed)
-        core.secrets.put(writer, bot.scope, record.id, credentials)
-        if any(getattr(profile, field) != getattr(record.profile, field) for field in _CUT_BY):
-            writer.mark_stale(record.id)
-    return changed
+    return profile, new
 
 
 def _parse(core: Core, scope: TenantScope, settings: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str] | None]:

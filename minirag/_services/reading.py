@@ -64,10 +64,15 @@ class Incoming:
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """A file that is left out, and why."""
+    """A file that is left out, and why.
+
+    Attributes:
+        hides: the beginning of all keys below a folder that cannot be read, of which nothing is known now.
+    """
 
     key: str
     reason: str
+    hides: str | None = None
 
 
 def from_input(source: Source, document: DocumentInput) -> Incoming:
@@ -106,12 +111,16 @@ def _walk(folder: Path, root: Path, prefix: str) -> Iterator[tuple[str, Path] | 
         except OSError as problem:
             if current == folder:
                 raise
-            yield Skipped(below.rstrip("/"), f"cannot be read: {problem.strerror or problem}")
+            hides = unicodedata.normalize("NFC", below)
+            yield Skipped(hides.rstrip("/"), f"cannot be read: {problem.strerror or problem}", hides)
             continue
         deeper: list[tuple[Path, str]] = []
         for entry in entries:
             key = unicodedata.normalize("NFC", below + entry.name)
-            if entry.name.startswith("."):
+            shown = key.encode("utf-8", "replace").decode()
+            if shown != key:
+                yield Skipped(shown, "its name is not valid UTF-8, so it cannot be a key; rename it")
+            elif entry.name.startswith("."):
                 yield Skipped(key, "hidden")
             elif entry.is_dir(follow_symlinks=False):
                 deeper.append((Path(entry.path), below + entry.name + "/"))

@@ -60,12 +60,16 @@ class _Prepared:
 
 @dataclass(frozen=True, slots=True)
 class _Ranked:
-    """Candidates in one consistent view: keys, their final scores, and each retriever's score of them."""
+    """Candidates in one consistent view: keys, their final scores, and each retriever's score of them.
+
+    Attributes:
+        facts: what the trace will tell, by its fields' names.
+    """
 
     keys: Keys
     scores: Scores
     parts: dict[str, Scores]
-    trace: SearchTrace
+    facts: dict[str, Any]
 
 
 def check_request(
@@ -103,17 +107,27 @@ def search(bot: BotContext, request: SearchRequest, *, vector: Vector | None = N
             known = familiarity.known / familiarity.words if familiarity and familiarity.words else None
     reranker = bot.core.engines.reranker(bot, record)
     depth = max(request.k, _RERANK_DEPTH) if reranker else request.k
-    results = _search_until_consistent(bot, _Prepared(replace(request, k=depth), vector, known, seconds))
-    if reranker is not None and len(results):
-        results = yield from _rerank(reranker, request, results)
-    trace = results.trace
-    assert trace is not None
-    total = {**trace.seconds, "total": time.perf_counter() - began}
-    return SearchResults(results[: request.k], trace.model_copy(update={"k": request.k, "seconds": total}))
+    hits, facts = _search_until_consistent(bot, _Prepared(replace(request, k=depth), vector, known, seconds))
+    if reranker is not None and hits:
+        hits = yield from _rerank(reranker, request, hits)
+        facts["reranker"] = reranker.name
+    seconds["total"] = time.perf_counter() - began
+    trace = SearchTrace(
+        query=request.query,
+        mode=request.mode,
+        k=request.k,
+        where=dict(request.given_where) if request.given_where is not None else None,
+        seconds=seconds,
+        **facts,
+    )
+    return SearchResults(hits[: request.k], trace)
 
 
-def _search_until_consistent(bot: BotContext, prepared: _Prepared) -> SearchResults:
-    """Rank and hydrate in one view of the storage; take a new view if an index was ahead of it."""
+def _search_until_consistent(bot: BotContext, prepared: _Prepared) -> tuple[list[Hit], dict[str, Any]]:
+    """Rank and hydrate in one view of the storage; take a new view if an index was ahead of it.
+
+    Returns the hits and what is to be told of them; the seconds are entered in `prepared`.
+    """
     for attempt in range(_PATIENCE + 1):
         bot.core.check()
         with bot.core.storage.read(bot.scope) as reader:
@@ -134,8 +148,8 @@ def _search_until_consistent(bot: BotContext, prepared: _Prepared) -> SearchResu
                 for at in best
                 if int(ranked.keys[at]) in rows
             ]
-            timed = {**prepared.seconds, "rank": ranking - started, "hydrate": time.perf_counter() - ranking}
-            return SearchResults(hits, ranked.trace.model_copy(update={"seconds": timed}))
+            prepared.seconds.update(rank=ranking - started, hydrate=time.perf_counter() - ranking)
+            return hits, ranked.facts
     raise AssertionError("the last attempt rebuilds and cannot be stale")
 
 
@@ -143,28 +157,27 @@ def _rank(bot: BotContext, reader: Reader, record: BotRecord, prepared: _Prepare
     request, vector = prepared.request, prepared.vector
     partitions = bot.core.partitions
     allowed = reader.allowed(record.id, request.where) if request.where is not None else None
+    position = reader.position(record.id)
     dense = keyword = None
     if request.mode != "keyword":
-        dense = partitions.dense(reader, bot.scope, record, rebuild=rebuild)
+        dense = partitions.dense(reader, bot.scope, record, position=position, rebuild=rebuild)
     if request.mode != "dense":
-        keyword = partitions.keyword(reader, bot.scope, record, rebuild=rebuild)
-    trace = SearchTrace(
-        query=request.query,
-        mode=request.mode,
-        k=request.k,
-        where=dict(request.given_where) if request.given_where is not None else None,
-        allowed=None if allowed is None else len(allowed),
-        sequence=reader.position(record.id).sequence,
-        analyzers=keyword.analyzers if keyword is not None else (),
-    )
+        keyword = partitions.keyword(reader, bot.scope, record, position=position, rebuild=rebuild)
+    facts: dict[str, Any] = {"sequence": position.sequence}
+    if allowed is not None:
+        facts["allowed"] = len(allowed)
+    if keyword is not None:
+        facts["analyzers"] = keyword.analyzers
     if keyword is None:
         assert dense is not None
         assert vector is not None
         keys, scores = dense.search(vector, request.k, allowed=allowed, exact=request.exact)
-        return _Ranked(keys, _cosines(scores), {"dense": scores}, _counted(trace, dense=len(keys)))
+        facts["candidates"] = {"dense": len(keys)}
+        return _Ranked(keys, _cosines(scores), {"dense": scores}, facts)
     if dense is None:
         keys, scores = keyword.search(request.query, request.k, allowed=allowed)
-        return _Ranked(keys, scores, {"keyword": scores}, _counted(trace, keyword=len(keys)))
+        facts["candidates"] = {"keyword": len(keys)}
+        return _Ranked(keys, scores, {"keyword": scores}, facts)
     assert vector is not None
     depth = max(_DEPTH, 10 * request.k)
     dense_keys, _ = dense.search(vector, depth, allowed=allowed, exact=request.exact)
@@ -185,23 +198,15 @@ def _rank(bot: BotContext, reader: Reader, record: BotRecord, prepared: _Prepare
         scores = fusion.rank_fusion(dense_scores, keyword_scores)
     else:
         scores = fusion.convex(dense_scores, keyword_scores, weight)
-    trace = trace.model_copy(
-        update={
-            "fusion": record.profile.fusion,
-            "weight": weight if record.profile.fusion == "convex" else None,
-        }
-    )
-    parts = {"dense": dense_scores, "keyword": keyword_scores}
-    return _Ranked(keys, scores, parts, _counted(trace, dense=len(dense_keys), keyword=len(keyword_keys)))
+    facts["candidates"] = {"dense": len(dense_keys), "keyword": len(keyword_keys)}
+    facts["fusion"] = record.profile.fusion
+    facts["weight"] = weight if record.profile.fusion == "convex" else None
+    return _Ranked(keys, scores, {"dense": dense_scores, "keyword": keyword_scores}, facts)
 
 
 def _cosines(scores: Scores) -> Scores:
     # Stored vectors have length one to float32's precision only.
     return np.clip(scores, -1.0, 1.0)
-
-
-def _counted(trace: SearchTrace, **candidates: int) -> SearchTrace:
-    return trace.model_copy(update={"candidates": candidates})
 
 
 def _best(reader: Reader, record: BotRecord, ranked: _Ranked, k: int) -> list[int]:
@@ -246,13 +251,13 @@ def _hit(record: BotRecord, row: HitRow, score: float, ranks: dict[str, Retrieve
     )
 
 
-def _rerank(reranker: Reranker, request: SearchRequest, results: SearchResults) -> Steps[SearchResults]:
+def _rerank(reranker: Reranker, request: SearchRequest, hits: Sequence[Hit]) -> Steps[list[Hit]]:
     """Order the best candidates by a closer look; those beyond it keep their order behind them."""
-    head: Sequence[Hit] = results[: max(request.k, _RERANK_DEPTH)]
+    head = hits[: max(request.k, _RERANK_DEPTH)]
     texts = [hit.text for hit in head]
     scores = yield Effect(lambda: reranker.scores(request.query, texts), lambda: reranker.ascores(request.query, texts))
     order = sorted(range(len(head)), key=lambda index: -scores[index])
-    hits = [
+    return [
         head[index].model_copy(
             update={
                 "score": float(scores[index]),
@@ -261,5 +266,3 @@ def _rerank(reranker: Reranker, request: SearchRequest, results: SearchResults) 
         )
         for rank, index in enumerate(order, start=1)
     ]
-    assert results.trace is not None
-    return SearchResults(hits, results.trace.model_copy(update={"reranker": reranker.name}))

@@ -55,6 +55,7 @@ def resolve_target(value: str | os.PathLike[str]) -> Target:
         raise SourceNotFoundError(
             f"path {clipped(text, 300)} {reason} (looked from {str(Path.cwd())!r}); a text is given as DocumentInput(text=...)"
         ) from problem
+    check_text("the path with its links resolved", str(real), maximum=8_000)
     if real.is_dir():
         return Target("folder", str(real), path.name or real.name or str(real))
     if real.is_file():

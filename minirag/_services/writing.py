@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -11,6 +11,7 @@ from minirag._services.core import BotContext
 from minirag._services.embedding import embed
 from minirag._services.ledger import Ledger
 from minirag._services.planning import Plan, Planner, Touch, Unchanged
+from minirag._services.profiles import CUT_BY
 from minirag._services.reading import Incoming, UnreadableError
 from minirag._services.reporting import ReportBuilder
 from minirag._services.steps import Steps
@@ -19,11 +20,10 @@ from minirag.errors import (
     InvalidDocumentError,
     ParseError,
     ProviderRequestError,
-    SourceNotFoundError,
 )
 from minirag.interfaces import Embedder
 from minirag.interfaces.records import DocumentState
-from minirag.interfaces.storage import Writer
+from minirag.interfaces.storage import Reader, Writer
 from minirag.models.tenants import BotRecord
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ class DocumentWriter:
         gathered, self._gathered, self._gathered_bytes = self._gathered, {}, 0
         if any(name in self._planned for name in gathered):
             yield from self._commit()
-        states = self._states(gathered.values())
+        states = self._states(gathered)
         for name, incoming in gathered.items():
             self._consider(name, incoming, states.get(name))
             full = self._planned_texts >= max(1, self._embedder.batch_size)
@@ -105,17 +105,20 @@ class DocumentWriter:
                 self._planned_bytes += incoming.size
                 self._planned_texts += len(plan.texts) if isinstance(plan, Plan) else 0
 
-    def _states(self, documents: Collection[Incoming]) -> dict[Name, DocumentState]:
-        by_source: dict[str, list[str]] = {}
-        for incoming in documents:
-            by_source.setdefault(incoming.source.id, []).append(incoming.key)
+    def _states(self, names: Iterable[Name]) -> dict[Name, DocumentState]:
         self._bot.core.check()
         with self._bot.core.storage.read(self._bot.scope) as reader:
-            return {
-                (source_id, state.key): state
-                for source_id, keys in by_source.items()
-                for state in reader.states(source_id, keys, limit=len(keys))
-            }
+            return self._read_states(reader, names)
+
+    def _read_states(self, reader: Reader, names: Iterable[Name]) -> dict[Name, DocumentState]:
+        by_source: dict[str, list[str]] = {}
+        for source_id, key in names:
+            by_source.setdefault(source_id, []).append(key)
+        return {
+            (source_id, state.key): state
+            for source_id, keys in by_source.items()
+            for state in reader.states(source_id, keys, limit=len(keys))
+        }
 
     def _commit(self) -> Steps[None]:
         """Embed what is new and write the batch; a document that another writer changed meanwhile is planned again."""
@@ -127,7 +130,7 @@ class DocumentWriter:
             late = self._write(planned, vectors)
             if not late:
                 return
-            states = self._states(late.values())
+            states = self._states(late)
             for name, incoming in late.items():
                 self._consider(name, incoming, states.get(name))
         for source_id, key in self._planned:
@@ -175,12 +178,19 @@ class DocumentWriter:
 
     def _write(self, planned: dict[Name, Plan | Touch], vectors: dict[bytes, Vector]) -> dict[Name, Incoming]:
         """Write a batch in one transaction; return the documents that another writer changed since they were planned."""
-        plans = [(name, plan) for name, plan in planned.items() if isinstance(plan, Plan)]
-        drafts = [plan.draft(np.stack([vectors[chunk.content_hash] for chunk in plan.chunks])) for _, plan in plans]
         self._bot.core.check()
         with self._bot.core.storage.write(self._bot.scope) as writer:
             record = self._bot.record(writer)
-            self._check(writer, record, {draft.source_id for draft in drafts})
+            if record.space != self._record.space:
+                raise EmbeddingSpaceMismatchError(
+                    f"bot {record.profile.name!r} was moved to the vectors of {record.space} meanwhile; add the documents "
+                    "again"
+                )
+            late = self._moved(writer, record, planned)
+            ready = {name: plan for name, plan in planned.items() if name not in late}
+            plans = [(name, plan) for name, plan in ready.items() if isinstance(plan, Plan)]
+            touches = [(name, touch) for name, touch in ready.items() if isinstance(touch, Touch)]
+            drafts = [plan.draft(np.stack([vectors[chunk.content_hash] for chunk in plan.chunks])) for _, plan in plans]
             versions = (
                 writer.write_versions(
                     record.id, drafts, space=record.space.fingerprint, keep_versions=record.profile.keep_versions
@@ -188,33 +198,41 @@ class DocumentWriter:
                 if drafts
                 else []
             )
-            for plan in planned.values():
-                if isinstance(plan, Touch):
-                    writer.update_document(
-                        plan.state.id, title=plan.title, metadata=plan.metadata, raw_hash=plan.raw_hash
-                    )
-        late: dict[Name, Incoming] = {}
+            for _, touch in touches:
+                writer.update_document(
+                    touch.state.id, title=touch.title, metadata=touch.metadata, raw_hash=touch.raw_hash
+                )
         committed: list[str] = []
         for (name, plan), version in zip(plans, versions, strict=True):
             if version is None:
-                late[name] = plan.incoming
+                late.add(name)
                 continue
             self._report.note(*name, "added" if plan.state is None else "updated", chunks=len(plan.chunks))
             self._report.chunks += len(plan.chunks)
             committed.append(name[1])
-        for name, touch in planned.items():
-            if isinstance(touch, Touch):
-                self._report.note(*name, touch.status, chunks=touch.state.chunks)
-                committed.append(name[1])
+        for name, touch in touches:
+            self._report.note(*name, touch.status, chunks=touch.state.chunks)
+            committed.append(name[1])
         self._report.committed(tuple(committed))
-        return late
+        return {name: planned[name].incoming for name in late}
 
-    def _check(self, writer: Writer, record: BotRecord, sources: set[str]) -> None:
-        """Raise if what the batch was planned for is no longer there."""
-        if record.space != self._record.space:
-            raise EmbeddingSpaceMismatchError(
-                f"bot {record.profile.name!r} was moved to the vectors of {record.space} meanwhile; add the documents again"
-            )
-        for source_id in sources:
+    def _moved(self, writer: Writer, record: BotRecord, planned: dict[Name, Plan | Touch]) -> set[Name]:
+        """Return the documents that must be planned again; those whose source is gone leave the batch as failed."""
+        for source_id in {source_id for source_id, _ in planned}:
             if writer.source(record.id, source_id) is None:
-                raise SourceNotFoundError(f"source {source_id!r} was removed while it was being read; add it again")
+                for name in [name for name in planned if name[0] == source_id]:
+                    del planned[name]
+                    self._report.note(*name, "failed", reason="its source was removed while it was read; add it again")
+        before, now = self._record.profile, record.profile
+        self._record = record
+        if any(getattr(before, setting) != getattr(now, setting) for setting in CUT_BY):
+            self._planner = Planner(self._bot, record, self._embedder)
+            return set(planned)
+        # A version checks by itself what it replaces; a touch must not give its title and hash to another version.
+        touched = {name: touch for name, touch in planned.items() if isinstance(touch, Touch)}
+        states = self._read_states(writer, touched)
+        return {
+            name
+            for name, touch in touched.items()
+            if name not in states or states[name].version_id != touch.state.version_id
+        }

@@ -230,7 +230,8 @@ class AsyncBot:
     ) -> IngestReport:
         """Register and read what is given, asynchronous iterables too; see `Bot.add`.
 
-        Cancelling stops after the batch in hand; what was committed stays.
+        Cancelling stops after the batch in hand; what was committed stays. `progress` is called in one of the
+        workspace's threads, and so is a plain iterable.
         """
         return await self._runner.run(add(self._context, inputs, source=source, progress=choose_progress(progress)))
 

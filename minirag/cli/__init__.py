@@ -10,6 +10,8 @@ from typing import TextIO
 
 __all__ = ["main"]
 
+_LONGEST = 1_500
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code.
@@ -54,7 +56,8 @@ def _run(arguments: Sequence[str] | None) -> int:
 def _fail(problem: Exception, code: int) -> int:
     from minirag.cli.showing import printable
 
-    print(f"minirag: {printable(str(problem))}", file=sys.stderr)
+    message = printable(str(problem))
+    print(f"minirag: {message if len(message) <= _LONGEST else message[:_LONGEST] + '…'}", file=sys.stderr)
     return code
 
 

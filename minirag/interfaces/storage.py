@@ -295,7 +295,10 @@ class Writer(Reader):
     def update_document(
         self, document_id: str, *, title: str | None, metadata: Mapping[str, MetadataValue], raw_hash: bytes | None
     ) -> None:
-        """Write title, metadata and raw hash. A changed title is logged, so that it is indexed anew."""
+        """Write title, metadata and raw hash of a document that was found to be cut as its bot cuts now.
+
+        It is not stale any more. A changed title is logged, so that it is indexed anew.
+        """
 
     @abstractmethod
     def remove_documents(self, bot_id: str, document_ids: Sequence[str]) -> int:

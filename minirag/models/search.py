@@ -110,7 +110,7 @@ class SearchResults(Sequence[Hit]):
 
     def __repr__(self) -> str:
         lines = "\n".join(f"  {hit}" for hit in self._hits)
-        return f"SearchResults({len(self._hits)} hits)" + (f"\n{lines}" if lines else "")
+        return f"SearchResults({len(self._hits)} hit{'s' * (len(self._hits) != 1)})" + (f"\n{lines}" if lines else "")
 
     def _repr_html_(self) -> str:
         rows: list[list[object]] = [

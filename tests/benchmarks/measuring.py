@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import statistics
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-__all__ = ["Figure", "interleaved", "percentile", "table", "timed"]
+__all__ = ["Clock", "Figure", "interleaved", "percentile", "table", "timed"]
 
 
 @dataclass(frozen=True)
@@ -35,14 +34,18 @@ class Figure:
         return {**asdict(self), "ratio": self.ratio}
 
 
-def timed(work: Callable[[], object]) -> float:
+Clock = Callable[[], float]
+"""`time.perf_counter`, or `time.process_time` on a machine that others use too."""
+
+
+def timed(work: Callable[[], object], clock: Clock) -> float:
     """Return how many seconds one call took."""
-    began = time.perf_counter()
+    began = clock()
     work()
-    return time.perf_counter() - began
+    return clock() - began
 
 
-def interleaved(works: Mapping[str, Sequence[Callable[[], object]]]) -> dict[str, list[float]]:
+def interleaved(works: Mapping[str, Sequence[Callable[[], object]]], clock: Clock) -> dict[str, list[float]]:
     """Return the seconds of every call, done in turns: one of each name, then the next of each.
 
     So what else the machine does meanwhile falls on all of them alike.
@@ -50,7 +53,7 @@ def interleaved(works: Mapping[str, Sequence[Callable[[], object]]]) -> dict[str
     seconds: dict[str, list[float]] = {name: [] for name in works}
     for turn in zip(*works.values(), strict=True):
         for name, work in zip(works, turn, strict=True):
-            seconds[name].append(timed(work))
+            seconds[name].append(timed(work, clock))
     return seconds
 
 

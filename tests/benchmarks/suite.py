@@ -14,7 +14,7 @@ import numpy as np
 import minirag
 from tests.benchmarks import growth
 from tests.benchmarks.corpus import TAGS, Corpus, RowEmbedder, make_corpus
-from tests.benchmarks.measuring import Figure, interleaved, percentile, timed
+from tests.benchmarks.measuring import Clock, Figure, interleaved, percentile, timed
 from tests.benchmarks.raw import RawEngines
 
 __all__ = ["measure_all"]
@@ -26,24 +26,24 @@ _QUERIES = 200
 _FEW, _HALF = 1, TAGS // 2
 
 
-def measure_all(size: int, folder: Path) -> Iterator[Figure]:
+def measure_all(size: int, folder: Path, clock: Clock) -> Iterator[Figure]:
     """Yield every figure for `size` documents; databases are made in `folder`."""
-    yield _import_time()
+    yield _import_time(clock)
     batch = min(1_000, size // 10)
     corpus = make_corpus(size, changed=batch * _ROUNDS, queries=_QUERIES)
     embedder = RowEmbedder(corpus)
-    yield from _ingestion(corpus, embedder, folder)
+    yield from _ingestion(corpus, embedder, folder, clock)
     location = folder / f"library-{_INGESTIONS - 1}"
     with closing(RawEngines(folder / "searched.sqlite3", corpus)) as raw:
         raw.ingest()
         raw.make_full_text()
-        yield from _opening(location, embedder, raw, corpus.queries[0])
+        yield from _opening(location, embedder, raw, corpus.queries[0], clock)
         with minirag.Workspace.open(location, embedder=embedder) as workspace:
             bot = workspace.tenant("measured").bot("bot")
             check_results(bot, corpus)
-            yield from _searches(bot, corpus, raw)
-            yield from _changes(bot, corpus, raw, batch)
-    yield from _growth(size)
+            yield from _searches(bot, corpus, raw, clock)
+            yield from _changes(bot, corpus, raw, batch, clock)
+    yield from _growth(size, clock)
 
 
 def check_results(bot: minirag.Bot, corpus: Corpus) -> None:
@@ -65,17 +65,20 @@ def check_results(bot: minirag.Bot, corpus: Corpus) -> None:
             assert hit.text == corpus.texts[int(hit.key.removeprefix("document-"))]
 
 
-def _import_time() -> Figure:
-    def importing(module: str) -> Callable[[], object]:
-        return lambda: subprocess.run([sys.executable, "-c", f"import {module}"], check=True)
+def _import_time(clock: Clock) -> Figure:
+    seconds: dict[str, list[float]] = {"minirag": [], "numpy": []}
+    for _ in range(7):
+        for module, found in seconds.items():
+            script = (
+                f"from time import {clock.__name__} as clock; began = clock(); import {module}; print(clock() - began)"
+            )
+            result = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
+            found.append(float(result.stdout))
+    middle = {module: percentile(found, 0.5) for module, found in seconds.items()}
+    return _times("import minirag", "ms", middle["minirag"], middle["numpy"], "import numpy")
 
-    works = {name: [importing(name)] * 7 for name in ("sys", "minirag", "numpy")}
-    seconds = {name: percentile(times, 0.5) * 1e3 for name, times in interleaved(works).items()}
-    start = seconds["sys"]
-    return Figure("import minirag", "ms", seconds["minirag"] - start, seconds["numpy"] - start, "import numpy")
 
-
-def _ingestion(corpus: Corpus, embedder: RowEmbedder, folder: Path) -> Iterator[Figure]:
+def _ingestion(corpus: Corpus, embedder: RowEmbedder, folder: Path, clock: Clock) -> Iterator[Figure]:
     documents = corpus.documents()
 
     def library(number: int) -> None:
@@ -92,7 +95,7 @@ def _ingestion(corpus: Corpus, embedder: RowEmbedder, folder: Path) -> Iterator[
     for number in range(_INGESTIONS):
         works["raw"].append(lambda number=number: raw(number))
         works["library"].append(lambda number=number: library(number))
-    seconds = {name: percentile(times, 0.5) for name, times in interleaved(works).items()}
+    seconds = {name: percentile(times, 0.5) for name, times in interleaved(works, clock).items()}
     size = len(documents)
     yield _times(
         "ingest, a document", "µs", seconds["library"] / size, seconds["raw"] / size, "rows + vectors + flat index"
@@ -101,7 +104,7 @@ def _ingestion(corpus: Corpus, embedder: RowEmbedder, folder: Path) -> Iterator[
     yield Figure("disk, a document", "B", disk[0] / size, disk[1] / size, "rows + vectors")
 
 
-def _opening(location: Path, embedder: RowEmbedder, raw: RawEngines, query: str) -> Iterator[Figure]:
+def _opening(location: Path, embedder: RowEmbedder, raw: RawEngines, query: str, clock: Clock) -> Iterator[Figure]:
     for mode in ("dense", "hybrid"):
 
         def library(mode: Any = mode) -> None:
@@ -113,12 +116,12 @@ def _opening(location: Path, embedder: RowEmbedder, raw: RawEngines, query: str)
             raw.reopen()
             raw.flat_with_rows(0)
 
-        seconds = interleaved({"raw": [reopened] * _OPENINGS, "library": [library] * _OPENINGS})
+        seconds = interleaved({"raw": [reopened] * _OPENINGS, "library": [library] * _OPENINGS}, clock)
         middle = {name: percentile(times, 0.5) for name, times in seconds.items()}
         yield _times(f"open, first {mode} search", "ms", middle["library"], middle["raw"], "open, read vectors, search")
 
 
-def _searches(bot: minirag.Bot, corpus: Corpus, raw: RawEngines) -> Iterator[Figure]:
+def _searches(bot: minirag.Bot, corpus: Corpus, raw: RawEngines, clock: Clock) -> Iterator[Figure]:
     few, half = {"tag": {"$lt": _FEW}}, {"tag": {"$lt": _HALF}}
     kinds: list[tuple[str, str, Any, Callable[[int], object], str]] = [
         ("dense search", "dense", None, raw.flat_with_rows, "flat index + rows"),
@@ -134,8 +137,10 @@ def _searches(bot: minirag.Bot, corpus: Corpus, raw: RawEngines) -> Iterator[Fig
             lambda query=query, mode=mode, where=where: bot.search(query, mode=mode, where=where)
             for query in corpus.queries
         ]
-    interleaved({name: calls[:10] for name, calls in works.items()})  # caches and connections, before anything counts
-    seconds = interleaved(works)
+    interleaved(
+        {name: calls[:10] for name, calls in works.items()}, clock
+    )  # caches and connections, before anything counts
+    seconds = interleaved(works, clock)
     flat = seconds["flat"]
     for share, word in ((0.5, "p50"), (0.99, "p99")):
         found = percentile(seconds["dense search"], share), percentile(flat, share)
@@ -146,7 +151,7 @@ def _searches(bot: minirag.Bot, corpus: Corpus, raw: RawEngines) -> Iterator[Fig
             yield _times(f"{name}, {word}", "ms", *found, raw_is)
 
 
-def _changes(bot: minirag.Bot, corpus: Corpus, raw: RawEngines, batch: int) -> Iterator[Figure]:
+def _changes(bot: minirag.Bot, corpus: Corpus, raw: RawEngines, batch: int, clock: Clock) -> Iterator[Figure]:
     ranges = [range(turn * batch, (turn + 1) * batch) for turn in range(_ROUNDS)]
 
     def update(numbers: range) -> None:
@@ -167,12 +172,13 @@ def _changes(bot: minirag.Bot, corpus: Corpus, raw: RawEngines, batch: int) -> I
             {
                 "raw": [lambda numbers=numbers, theirs=theirs: theirs(numbers) for numbers in ranges],
                 "library": [lambda numbers=numbers, mine=mine: mine(numbers) for numbers in ranges],
-            }
+            },
+            clock,
         )
         middle = {side: percentile(times, 0.5) for side, times in seconds.items()}
         yield _times(f"{name} of {batch:,} documents", "ms", middle["library"], middle["raw"], "rows + flat index")
-        after = timed(lambda: bot.search(corpus.queries[0], mode="dense"))
-        alone = timed(lambda: raw.flat_with_rows(0))
+        after = timed(lambda: bot.search(corpus.queries[0], mode="dense"), clock)
+        alone = timed(lambda: raw.flat_with_rows(0), clock)
         yield _times(f"first search after {name}", "ms", after, alone, "flat index + rows")
     assert bot.documents.count() == len(corpus.texts) - _ROUNDS * batch
     gone = {f"document-{n}" for n in range(_ROUNDS * batch)}
@@ -180,8 +186,8 @@ def _changes(bot: minirag.Bot, corpus: Corpus, raw: RawEngines, batch: int) -> I
         assert not gone & {hit.key for hit in bot.search(query, k=50)}
 
 
-def _growth(size: int) -> Iterator[Figure]:
-    few, many = growth.measure(size // 10), growth.measure(size)
+def _growth(size: int, clock: Clock) -> Iterator[Figure]:
+    few, many = growth.measure(size // 10, clock), growth.measure(size, clock)
     raw_is = f"{size // 10:,} documents"
     yield Figure(f"ingest {size:,} documents", "s", many["seconds"], few["seconds"], raw_is)
     yield Figure("memory added by that", "MB", many["added"] / 1e6, few["added"] / 1e6, raw_is)

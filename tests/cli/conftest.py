@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
@@ -38,6 +39,13 @@ class Result:
 Command = Callable[..., Result]
 
 
+class Keyboard(io.StringIO):
+    """Input that claims to come from a person."""
+
+    def isatty(self) -> bool:
+        return True
+
+
 @pytest.fixture(autouse=True)
 def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     """Take away settings of whoever runs the tests."""
@@ -47,10 +55,10 @@ def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def cli(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Command:
-    """Run a command and return what it printed; `stdin` is what is piped into it."""
+    """Run a command and return what it printed; `stdin` is what is piped into it, `typed` what a person types."""
 
-    def run(*arguments: object, stdin: str = "") -> Result:
-        monkeypatch.setattr("sys.stdin", io.StringIO(stdin))
+    def run(*arguments: object, stdin: str = "", typed: str | None = None) -> Result:
+        monkeypatch.setattr("sys.stdin", io.StringIO(stdin) if typed is None else Keyboard(typed))
         capsys.readouterr()
         code = main([str(argument) for argument in arguments])
         out, err = capsys.readouterr()
@@ -60,13 +68,22 @@ def cli(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> 
     return run
 
 
+def _fill(folder: Path) -> None:
+    for name, text in DOCUMENTS.items():
+        path = folder / "docs" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+
+
+def _make_workspace() -> None:
+    options = ["-w", "kb", "-t", "acme", "-b", "support", "--create", "--embedder", "hashing", "-q"]
+    assert main(["add", "docs", *options]) == 0
+
+
 @pytest.fixture
 def empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return a folder with documents but no workspace; it is the current one."""
-    for name, text in DOCUMENTS.items():
-        path = tmp_path / "docs" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+    _fill(tmp_path)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -74,7 +91,23 @@ def empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def place(empty: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return a folder as `empty` does, with a workspace `kb` whose tenant `acme` has a bot `support` that knows the documents."""
-    options = ["-w", "kb", "-t", "acme", "-b", "support", "--create", "--embedder", "hashing", "-q"]
-    assert main(["add", "docs", *options]) == 0
+    _make_workspace()
     monkeypatch.setenv("MINIRAG_WORKSPACE", "kb")
     return empty
+
+
+@pytest.fixture(scope="module")
+def _shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("shared")
+    _fill(folder)
+    with contextlib.chdir(folder):
+        _make_workspace()
+    return folder
+
+
+@pytest.fixture
+def shared(_shared: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a folder as `place` does, for tests that change nothing in it."""
+    monkeypatch.chdir(_shared)
+    monkeypatch.setenv("MINIRAG_WORKSPACE", "kb")
+    return _shared

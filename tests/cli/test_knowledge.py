@@ -53,7 +53,7 @@ def test_add_with_settings(cli: Cli, empty: Path) -> None:
     assert (profile["llm"]["provider"], profile["embedder"]["provider"]) == ("extractive", "hashing")
 
 
-def test_settings_without_create_are_refused(cli: Cli, place: Path) -> None:
+def test_settings_without_create_are_refused(cli: Cli, shared: Path) -> None:
     """A setting that would have no effect is not ignored in silence."""
     for option, value in (
         ("--llm", "extractive"),
@@ -113,7 +113,7 @@ def test_warnings_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().err == "failed: a\ufffd[31m b: bad\nwarning: one\ufffdtwo\n"
 
 
-def test_add_a_path_that_does_not_exist(cli: Cli, place: Path) -> None:
+def test_add_a_path_that_does_not_exist(cli: Cli, shared: Path) -> None:
     """Nothing is read, and the exit code is 1."""
     result = cli("add", "docs/returns.md", "nowhere.txt")
     assert (result.code, result.out) == (1, "")
@@ -127,14 +127,14 @@ def test_add_an_address_that_is_not_public(cli: Cli, place: Path) -> None:
     assert "--allow-url HOST:PORT" in result.err
 
 
-def test_a_wrong_address_to_allow(cli: Cli, place: Path) -> None:
+def test_a_wrong_address_to_allow(cli: Cli, shared: Path) -> None:
     """What --allow-url cannot mean is a wrong call."""
     result = cli("add", "docs", "--allow-url", "not an address")
     assert result.code == 2
     assert "not an address" in result.err
 
 
-def test_search_prints_ranks_places_and_passages(cli: Cli, place: Path) -> None:
+def test_search_prints_ranks_places_and_passages(cli: Cli, shared: Path) -> None:
     """A hit is two lines, best first."""
     result = cli("search", "gift cards", "-k", "2", "--mode", "keyword")
     assert result.code == 0
@@ -146,7 +146,7 @@ def test_search_prints_ranks_places_and_passages(cli: Cli, place: Path) -> None:
     )
 
 
-def test_search_as_json(cli: Cli, place: Path) -> None:
+def test_search_as_json(cli: Cli, shared: Path) -> None:
     """A list of hits, with all there is to know of each."""
     for mode in ("hybrid", "dense", "keyword"):
         hits = cli("search", "laptop", "--mode", mode, "--exact", "--json").json
@@ -154,14 +154,14 @@ def test_search_as_json(cli: Cli, place: Path) -> None:
         assert {"returns.md"} <= {hit["key"] for hit in hits}
 
 
-def test_search_finds_nothing(cli: Cli, place: Path) -> None:
+def test_search_finds_nothing(cli: Cli, shared: Path) -> None:
     """No hit is no error."""
     result = cli("search", "zebra", "--mode", "keyword")
     assert (result.code, result.out, result.err) == (0, "nothing found\n", "")
     assert cli("search", "zebra", "--mode", "keyword", "--json").json == []
 
 
-def test_search_with_a_filter(cli: Cli, place: Path) -> None:
+def test_search_with_a_filter(cli: Cli, shared: Path) -> None:
     """--where is JSON and allows only what it says."""
     hits = cli("search", "laptop", "--where", '{"$key": "sub/prices.csv"}', "--json").json
     assert [hit["key"] for hit in hits] == ["sub/prices.csv"]
@@ -176,7 +176,7 @@ def test_long_passages_are_cut_with_a_mark(cli: Cli, place: Path) -> None:
     assert passage.endswith("…")
 
 
-def test_ask_prints_the_answer_and_its_citations(cli: Cli, place: Path) -> None:
+def test_ask_prints_the_answer_and_its_citations(cli: Cli, shared: Path) -> None:
     """Text, then each marker with what it quotes; who answered goes to standard error."""
     result = cli("ask", "How long does a repair take?")
     assert result.code == 0
@@ -199,7 +199,7 @@ def test_a_marker_is_explained_once(cli: Cli, place: Path) -> None:
     assert cited.count('    "A cat ') >= 2
 
 
-def test_ask_as_json(cli: Cli, place: Path) -> None:
+def test_ask_as_json(cli: Cli, shared: Path) -> None:
     """The answer with its citations, hits, usage and trace."""
     answer = cli("ask", "How long does a repair take?", "--json").json
     assert set(answer) == ANSWER
@@ -208,7 +208,7 @@ def test_ask_as_json(cli: Cli, place: Path) -> None:
     assert (answer["abstained"], answer["model"]) == (False, "extractive")
 
 
-def test_an_abstention_says_so(cli: Cli, place: Path) -> None:
+def test_an_abstention_says_so(cli: Cli, shared: Path) -> None:
     """No answer is a result, not a failure."""
     result = cli("ask", "Which zebra won the opera?")
     assert result.code == 0
@@ -236,7 +236,7 @@ def test_documents_cannot_steer_the_terminal(cli: Cli, place: Path) -> None:
         assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202e]", result.out + result.err), arguments
 
 
-def test_chat_answers_one_question_a_line(cli: Cli, place: Path) -> None:
+def test_chat_answers_one_question_a_line(cli: Cli, shared: Path) -> None:
     """Piped questions are answered in order, empty lines are nothing, and the chat is kept."""
     result = cli("chat", stdin="How long does a repair take?\n\n  \nWhen may a laptop be returned?\n")
     assert result.code == 0
@@ -249,7 +249,7 @@ def test_chat_answers_one_question_a_line(cli: Cli, place: Path) -> None:
     assert [message.role for message in messages] == ["user", "assistant"] * 2
 
 
-def test_chat_as_json_goes_on(cli: Cli, place: Path) -> None:
+def test_chat_as_json_goes_on(cli: Cli, shared: Path) -> None:
     """Each answer is one line of JSON that names its chat, which --chat takes up again."""
     first = cli("chat", "--json", "-q", stdin="How long does a repair take?\nAnd a laptop?")
     answers = [json.loads(line) for line in first.out.splitlines()]
@@ -260,7 +260,7 @@ def test_chat_as_json_goes_on(cli: Cli, place: Path) -> None:
     assert (first.err, again.err) == ("", "")
 
 
-def test_a_chat_that_does_not_exist(cli: Cli, place: Path) -> None:
+def test_a_chat_that_does_not_exist(cli: Cli, shared: Path) -> None:
     """It is named, with what to do."""
     result = cli("chat", "--chat", "nope", stdin="Hello?")
     assert result.code == 1

@@ -6,6 +6,7 @@ import multiprocessing
 import random
 import signal
 import sys
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
@@ -100,10 +101,15 @@ def live(
     operations: Sequence[Operation],
     chance: random.Random,
 ) -> Life:
-    """Start a process and kill it: some time after a step chosen at random has begun, be it the opening or the closing."""
+    """Start a process and kill it at a step chosen at random, be it the opening or the closing.
+
+    That is some time after the step has begun, or the moment that something is acknowledged of it: then an
+    acknowledgement given too early has no time to become true.
+    """
     last = len(operations) + 1
     step = chance.choice([0, last, *[chance.randint(1, last - 1) for _ in range(6)]])
-    delay = chance.uniform(0, _LONGEST_DELAY)
+    at_acknowledgement = chance.random() < 0.5
+    delay = 0.0 if at_acknowledgement else chance.uniform(0, _LONGEST_DELAY)
     receiving, sending = processes.Pipe(duplex=False)
     process = processes.Process(target=work, args=(folder, operations, sending), daemon=True)
     process.start()
@@ -111,7 +117,9 @@ def live(
     life = Life()
     with receiving:
         listen(receiving, life, until=lambda: life.under_way == step, patience=_PATIENCE)
-        listen(receiving, life, until=lambda: False, patience=delay)
+        if at_acknowledgement:
+            listen(receiving, life, until=lambda: bool(life.committed) or life.done > step, patience=_PATIENCE)
+        time.sleep(delay)
         process.kill()
         process.join(_PATIENCE)
         listen(receiving, life, until=lambda: False, patience=_PATIENCE)

@@ -18,6 +18,7 @@ from minirag import errors, interfaces
 from minirag.cli import arguments
 from minirag.config import ENVIRONMENT, WorkspaceConfig
 from minirag.interfaces import hooks
+from tests.architecture.rules import LAYERS
 from tests.docs.pages import OTHERS, PAGES, ROOT, blocks_of, name_of, prose_of
 
 REFERENCE = ROOT / "docs/reference"
@@ -158,6 +159,10 @@ def commands_of(parser: argparse.ArgumentParser, name: str = "") -> Iterator[tup
         yield name, {option for action in parser._actions for option in action.option_strings if option[:2] == "--"}
 
 
+class _BuiltError(Exception):
+    """The parser is built; nothing is to be parsed with it."""
+
+
 @pytest.fixture
 def parser(monkeypatch: pytest.MonkeyPatch) -> argparse.ArgumentParser:
     """Give the parser of the command line as it is built."""
@@ -165,10 +170,11 @@ def parser(monkeypatch: pytest.MonkeyPatch) -> argparse.ArgumentParser:
 
     def keep(self: argparse.ArgumentParser, *_: object) -> argparse.Namespace:
         built.append(self)
-        return argparse.Namespace()
+        raise _BuiltError
 
     monkeypatch.setattr(argparse.ArgumentParser, "parse_args", keep)
-    arguments.parse([])
+    with pytest.raises(_BuiltError):
+        arguments.parse([])
     return built[0]
 
 
@@ -243,6 +249,15 @@ def test_every_clause_has_a_test_of_its_number(interface: str) -> None:
         if (match := re.match(rf"test_{letter.lower()}(\d+)_", name))
     }
     assert tested == set(numbers)
+
+
+# ---------------------------------------------------------------- layers
+def test_the_drawn_layers_are_those_that_are_held() -> None:
+    """The page on architecture draws, from the top down, what the architecture tests hold from the ground up."""
+    page = ROOT / "docs/explanation/architecture.md"
+    drawing = next(block.text for block in blocks_of(page) if block.language == "text")
+    drawn = [set(line.split("  ")[0].strip().split(" · ")) for line in drawing.splitlines()]
+    assert drawn == [set(layer) for layer in reversed(LAYERS)]
 
 
 # ---------------------------------------------------------------- links and words

@@ -56,6 +56,8 @@ class OpenAIEmbedder(Embedder):
         ProviderOptionsError: the model's dimension is not known and not given.
     """
 
+    metered = True
+
     def __init__(self, options: OpenAIEmbeddingOptions, context: ProviderContext) -> None:
         self._options = options
         known = _KNOWN_DIMENSIONS.get(options.model)

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final, assert_never
 
 from sqlalchemy import (
+    Boolean,
     ColumnElement,
     FromClause,
     Select,
@@ -16,14 +17,12 @@ from sqlalchemy import (
     and_,
     case,
     exists,
-    false,
     func,
     literal,
     literal_column,
     not_,
     or_,
     select,
-    true,
     type_coerce,
 )
 
@@ -35,6 +34,9 @@ __all__ = ["filter_clause"]
 
 _NUMBER_TYPES: Final = ("integer", "real")
 _BOOL_TYPES: Final = ("true", "false")
+_ALWAYS: Final[ColumnElement[bool]] = literal_column("1", Boolean)
+_NEVER: Final[ColumnElement[bool]] = literal_column("0", Boolean)
+"""Not SQLAlchemy's own constants: a condition with one of those in it is folded, and the joins beside it are lost."""
 
 
 def filter_clause(
@@ -52,9 +54,11 @@ def filter_clause(
     """
     match condition:
         case And(parts):
-            return and_(true(), *(filter_clause(part, document=document, source=source, chunk=chunk) for part in parts))
+            return and_(
+                _ALWAYS, *(filter_clause(part, document=document, source=source, chunk=chunk) for part in parts)
+            )
         case Or(parts):
-            return or_(false(), *(filter_clause(part, document=document, source=source, chunk=chunk) for part in parts))
+            return or_(_NEVER, *(filter_clause(part, document=document, source=source, chunk=chunk) for part in parts))
         case Not(part):
             return not_(filter_clause(part, document=document, source=source, chunk=chunk))
         case Condition(field):
@@ -96,9 +100,9 @@ def _metadata_in(metadata: ColumnElement[str], field: str, values: Sequence[Any]
     # The inner json_each sees a list or NULL, which has no rows: other values are not JSON, and would be an error.
     elements = case((entry.c.type == "array", entry.c.value))
     element = func.json_each(elements).table_valued("value", "type", joins_implicitly=True)
-    element_equals = or_(*_scalar_tests(element, [value for value in values if _is_list_item(value)]), false())
+    element_equals = or_(*_scalar_tests(element, [value for value in values if _is_list_item(value)]), _NEVER)
     clauses: list[ColumnElement[bool]] = [
-        exists(rows.where(or_(false(), *_scalar_tests(entry, values)))),
+        exists(rows.where(or_(_NEVER, *_scalar_tests(entry, values)))),
     ]
     if any(_is_list_item(value) for value in values):
         clauses.append(
@@ -106,7 +110,7 @@ def _metadata_in(metadata: ColumnElement[str], field: str, values: Sequence[Any]
         )
     if any(value is None for value in values):
         clauses.append(not_(exists(rows.where(entry.c.type != "null"))))
-    return or_(false(), *clauses)
+    return or_(_NEVER, *clauses)
 
 
 def _is_list_item(value: Any) -> bool:
@@ -167,7 +171,7 @@ def _metadata_order(metadata: ColumnElement[str], field: str, operator: str, val
     if isinstance(value, dt.date):
         ((tag, text),) = encode_value(value).items()
         return exists(rows.where(_compare(_tagged(entry, tag), operator, literal(text))))
-    return false()
+    return _NEVER
 
 
 # ---------------------------------------------------------------- reserved names
@@ -196,7 +200,7 @@ def _reserved_column(
 def _column_clause(column: ColumnElement[Any], condition: Condition) -> ColumnElement[bool]:
     match condition.operator:
         case "$exists":
-            return true() if condition.value else false()
+            return _ALWAYS if condition.value else _NEVER
         case "$eq":
             return _column_in(column, condition.field, (condition.value,))
         case "$in":
@@ -206,7 +210,7 @@ def _column_clause(column: ColumnElement[Any], condition: Condition) -> ColumnEl
         case operator:
             stored = _stored(condition.field, condition.value)
             if stored is None:
-                return false()
+                return _NEVER
             return and_(column.is_not(None), _compare(column, operator, literal(stored)))
 
 
@@ -215,7 +219,7 @@ def _column_in(column: ColumnElement[Any], field: str, values: Sequence[Any]) ->
     clauses: list[ColumnElement[bool]] = [column.is_(None)] if any(value is None for value in values) else []
     if stored:
         clauses.append(and_(column.is_not(None), column.in_(_listed(stored))))
-    return or_(false(), *clauses)
+    return or_(_NEVER, *clauses)
 
 
 def _stored(field: str, value: Any) -> str | int | float | None:

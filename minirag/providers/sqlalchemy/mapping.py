@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -85,11 +86,22 @@ def to_tenant(row: Any) -> Tenant:
     )  # fmt: skip
 
 
+# Every search reads its bot's row, to see at once what another process changed; parsed is it only once. The models are frozen.
+@lru_cache(maxsize=256)
+def _profile(text: str) -> BotProfile:
+    return BotProfile(**json.loads(text))
+
+
+@lru_cache(maxsize=256)
+def _space(text: str) -> EmbeddingSpace:
+    return EmbeddingSpace(**json.loads(text))
+
+
 def to_bot(row: Any) -> BotRecord:
     return BotRecord(
         id=row.id,
-        profile=BotProfile(**json.loads(row.profile)),
-        space=EmbeddingSpace(**json.loads(row.space)),
+        profile=_profile(row.profile),
+        space=_space(row.space),
         created_at=_moment(row.created_at),
         updated_at=_moment(row.updated_at),
     )

@@ -69,6 +69,8 @@ def _create_or_migrate(connection: Connection, settings: Settings) -> str:
     """Create or migrate in one transaction. Whoever comes second waits for the lock and finds the work done."""
     connection.rollback()
     connection.exec_driver_sql(f"PRAGMA page_size = {PAGE_SIZE}")
+    # Before the tables: a process killed in between must not leave a finished database in the slower mode for ever.
+    _use_wal(connection, settings)
     connection.exec_driver_sql("BEGIN EXCLUSIVE")
     state = _state_inside(connection)
     if state is None:
@@ -87,7 +89,6 @@ def _create_or_migrate(connection: Connection, settings: Settings) -> str:
         if state[0] != HEAD:
             upgrade(connection)
     connection.commit()
-    _use_wal(connection, settings)
     return workspace_id
 
 

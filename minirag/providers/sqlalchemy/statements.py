@@ -204,7 +204,7 @@ _STATES: Final = (
 STATES_OF_KEYS: Final = _STATES.where(t.documents.c.key.in_(listed("keys")))
 STATES_PAGE: Final = _STATES.where(t.documents.c.key > bindparam("after")).limit(bindparam("limit"))
 STATES_PAGE_BY_STALE: Final = STATES_PAGE.where(equals(t.documents.c.stale))
-UPDATE_DOCUMENT: Final = rewrite(t.documents, "title", "metadata_json", "raw_hash", "updated_at").where(
+UPDATE_DOCUMENT: Final = rewrite(t.documents, "title", "metadata_json", "raw_hash", "stale", "updated_at").where(
     at(t.documents.c.bot_id), at(t.documents.c.id)
 )
 _LASTING_COLUMNS: Final = {"tenant_id", "bot_id", "id", "source_id", "key", "added_at"}

@@ -104,14 +104,18 @@ class SqlAlchemyWriter(SqlAlchemyReader, Writer):
             new_title=title,
             new_metadata_json=encode_metadata(metadata),
             new_raw_hash=raw_hash,
+            new_stale=False,
             new_updated_at=m.stamp(utc_now()),
         )
+        if title == row.title and not row.stale:
+            return
+        changes = BotChanges.load(self._transaction, row.bot_id)
+        changes.counters["stale"] -= row.stale
         if title != row.title:
             self._transaction.run(s.RETITLE_VERSION, at_id=row.version_id, new_title=title)
-            changes = BotChanges.load(self._transaction, row.bot_id)
             keys = changes.chunk_keys([document_id])[document_id]
             changes.log(removed=keys, added=keys)
-            changes.save()
+        changes.save()
 
     def remove_documents(self, bot_id: str, document_ids: Sequence[str]) -> int:
         if not document_ids:

@@ -1,0 +1,335 @@
+"""How each public method is called well, and what is bad for each of its parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import minirag
+from tests.public import bad_values as bad
+
+__all__ = ["ROWS", "Row"]
+
+
+@dataclass(frozen=True)
+class Row:
+    """How a method is called well, and what is bad for each parameter.
+
+    `*name` stands for one positional argument among many, `**name` for keywords.
+    """
+
+    good: Mapping[str, Any] = field(default_factory=dict)
+    bad: Mapping[str, list[Any]] = field(default_factory=dict)
+    words: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """What a message may call a parameter, beside its name."""
+
+
+SEARCH = {
+    "query": bad.TEXT,
+    "k": [*bad.COUNT, 0, 10_001, 10**9],
+    "where": bad.WHERE,
+    "mode": bad.MODE,
+    "exact": bad.FLAG,
+}
+FILTER = ("filter", "field", "operator")
+ASK = {"question": [*bad.TEXT, "x" * 20_001], "k": [*bad.COUNT, 0, 201, 10**9], "where": bad.WHERE}
+PROFILE: list[Any] = [
+    {"bogus": 1},
+    {"system_prompt": 5},
+    {"system_prompt": b"bytes"},
+    {"system_prompt": None},
+    {"system_prompt": bad.HUGE},
+    {"system_prompt": "a\ud800"},
+    {"system_prompt": "a\x00"},
+    {"language": "english"},
+    {"language": 5},
+    {"language": b"en"},
+    {"language": "xx\n"},
+    {"embed_context": "bogus"},
+    {"keep_versions": -1},
+    {"keep_versions": True},
+    {"keep_versions": 1.5},
+    {"keep_versions": float("nan")},
+    {"keep_versions": 10**5_000},
+    {"keep_versions": 2**63},
+    {"fusion": "bogus"},
+    {"fusion": None},
+    {"filterable": "lang"},
+    {"filterable": 5},
+    {"filterable": [5]},
+    {"filterable": [b"lang"]},
+    {"filterable": ["\ud800"]},
+    {"filterable": [""]},
+    {"filterable": ["$key"]},
+    {"context_tokens": 0},
+    {"context_tokens": True},
+    {"context_tokens": "3000"},
+    {"context_tokens": 10**9},
+    {"credential_fields": ("api_key",)},
+    {"name\ud800": 1},
+    *({kind: value} for kind in ("llm", "embedder", "chunker", "reranker") for value in bad.PROVIDER),
+    *({"credentials": value} for value in bad.CREDENTIALS),
+]
+OPEN_SETTINGS: dict[str, list[Any]] = {
+    "storage": [*bad.PROVIDER, minirag.Workspace],
+    "index": [*bad.PROVIDER, minirag.Workspace],
+    "embedder": bad.NAMED_PROVIDER,
+    "llm": bad.NAMED_PROVIDER,
+    "reranker": bad.NAMED_PROVIDER,
+    "secret_key": [5, 1.5, True, "", "short", b"short", ["x"], "é" * 44, "a\ud800" * 22, object(), bad.HUGE],
+    "cache_dir": [5, b"bytes", True, ["x"], "", "a\x00", "a\ud800", object()],
+    "memory_budget": [value for value in bad.COUNT if value not in (None, 2**31)] + [0, 2**63],
+    "durability": bad.MODE,
+    "url_policy": [
+        5,
+        "x",
+        b"x",
+        ["x"],
+        True,
+        {"bogus": 1},
+        {5: 1},
+        {"allow": 5},
+        {"allow": ["http://"]},
+        {"timeout": float("nan")},
+    ],
+    "plugins": [5, "name", b"name", True, [5], [b"x"], {"a": 1}.keys],
+    "read_only": bad.FLAG,
+}
+ROWS: dict[str, Row] = {
+    "Workspace.open": Row(
+        {"location": "kb"},
+        {"location": bad.WORKSPACE, **OPEN_SETTINGS},
+        {
+            "location": ("database", "names no file"),
+            "secret_key": ("secret key",),
+            "plugins": ("plugin",),
+            "url_policy": ("UrlPolicy",),
+            "index": ("vector_index", "vector index"),
+            "llm": ("LLM",),
+        },
+    ),
+    "Workspace.__init__": Row(
+        {"storage": None, "index": None, "embedder": "hashing"},
+        {
+            "storage": bad.PROVIDER[:8],
+            "index": bad.PROVIDER[:8],
+            "embedder": bad.PROVIDER[:5],
+            "llm": bad.PROVIDER[:5],
+            "reranker": bad.PROVIDER[:5],
+            "chunker": bad.PROVIDER[:5],
+            "secret_key": [5, "", "short", object()],
+            "memory_budget": [0, -1, True, "5", 2.5],
+            "url_policy": [5, "x", {"bogus": 1}],
+            "plugins": [5, "name", [5]],
+            "registry": [5, "x", object()],
+            "location": [5, b"x", ["x"]],
+        },
+        {"url_policy": ("UrlPolicy",), "plugins": ("plugin",), "secret_key": ("secret key",)},
+    ),
+    "Workspace.from_config": Row(
+        {"settings": {"location": "kb"}},
+        {
+            "settings": [
+                5,
+                None,
+                b"x",
+                True,
+                ["x"],
+                object(),
+                bad.Unprintable(),
+                "",
+                "no/such.toml",
+                "a\x00",
+                "a\ud800",
+                "x" * 3_000,
+                {},
+                {"location": 5},
+                {"location": b"kb"},
+                {"location": ""},
+                {"location": "kb", "bogus": 1},
+                {"location": "kb", 5: 1},
+                {"location": "kb", "self": 1},
+                {"location": "kb", "memory_budget": True},
+                {"location": "kb", "memory_budget": float("nan")},
+                {"location": "kb", "memory_budget": -1},
+                {"location": "kb", "read_only": "perhaps"},
+                {"location": "kb", "durability": "bogus"},
+                {"location": "kb", "url_policy": {"bogus": 1}},
+                {"location": "kb", "url_policy": 5},
+                {"location": "kb", "plugins": "name"},
+                {"location": "kb", "embedder": 5},
+                {"location": "kb", "embedder": {"provider": 5}},
+                {"location": "a\x00"},
+                {"location": "kb", "cache_dir": 5},
+            ]
+        },
+        {"settings": ("configuration", "WorkspaceConfig", "location", "embedder")},
+    ),
+    "Workspace.from_env": Row(),
+    "Workspace.tenant": Row({"slug": "acme"}, {"slug": bad.SLUG, "create": bad.FLAG}, {"slug": ("tenant",)}),
+    "Workspace.close": Row(),
+    "Tenants.create": Row(
+        {"slug": "newcomer"},
+        {"slug": [*bad.without(bad.SLUG, "unknown"), "acme"], "name": bad.without(bad.TEXT, None)},
+    ),
+    "Tenants.get": Row({"slug": "acme"}, {"slug": bad.SLUG}, {"slug": ("tenant",)}),
+    "Tenants.list": Row(),
+    "Tenants.update": Row(
+        {"slug": "acme"},
+        {"slug": bad.SLUG, "name": bad.TEXT, "new_slug": [*bad.without(bad.SLUG, "unknown"), "other"]},
+        {"slug": ("tenant",), "new_slug": ("slug",)},
+    ),
+    "Tenants.delete": Row({"slug": "acme"}, {"slug": bad.SLUG}, {"slug": ("tenant",)}),
+    "TenantSession.bot": Row(
+        {"name": "support"},
+        {"name": bad.IDENTIFIER, "create": bad.FLAG, "**profile": [{"system_prompt": "x"}, {"bogus": 1}]},
+        {"name": ("bot",), "**profile": ("create=True",)},
+    ),
+    "TenantSession.search": Row({"query": "laptop"}, SEARCH, {"where": FILTER}),
+    "Bots.create": Row(
+        {"name": "newcomer"},
+        {"name": [*bad.TEXT, " padded ", "line\nbreak", "x" * 201, "\u202e"], "**profile": PROFILE},
+        {"name": ("bot",)},
+    ),
+    "Bots.get": Row({"name": "support"}, {"name": bad.IDENTIFIER}, {"name": ("bot",)}),
+    "Bots.list": Row(),
+    "Bots.update": Row({"name": "support"}, {"name": bad.IDENTIFIER, "**profile": [*PROFILE, {}]}, {"name": ("bot",)}),
+    "Bots.delete": Row({"name": "support"}, {"name": bad.IDENTIFIER}, {"name": ("bot",)}),
+    "UsageLedger.total": Row({}, {"bot": bad.without(bad.TEXT, None)}),
+    "UsageLedger.events": Row({}, {"bot": bad.without(bad.TEXT, None)}),
+    "Bot.update": Row(
+        {}, {"**profile": [*PROFILE, {}, {"name": ""}, {"name": "other-bot"}, {"name": 5}, {"embedder": "minilm"}]}
+    ),
+    "Bot.add": Row(
+        {"*inputs": minirag.DocumentInput(text="More.")},
+        {
+            "*inputs": [
+                *bad.DOCUMENT,
+                minirag.DocumentInput(text=" "),
+                minirag.DocumentInput(text="\ud800"),
+                minirag.DocumentInput(text="a\x00"),
+            ],
+            "source": [*bad.without(bad.TEXT, None), "SOURCE-OF-ANOTHER-KIND"],
+            "progress": bad.CALLBACK,
+        },
+        {"*inputs": ("add()", "path", "URL", "url", "text", "iterable")},
+    ),
+    "Bot.ingest": Row({}, {"progress": bad.CALLBACK}),
+    "Bot.search": Row({"query": "laptop"}, SEARCH, {"where": FILTER}),
+    "Bot.search_many": Row(
+        {"queries": ["laptop"]},
+        {
+            **{name: values for name, values in SEARCH.items() if name != "query"},
+            "queries": [
+                5,
+                None,
+                "laptop",
+                b"laptop",
+                {"a": 1},
+                object(),
+                bad.Unprintable(),
+                iter("a"),
+                *([value] for value in bad.TEXT),
+            ],
+        },
+        {"where": FILTER, "queries": ("query",)},
+    ),
+    "Bot.ask": Row({"question": "laptop?"}, ASK, {"where": FILTER}),
+    "Bot.stream": Row({"question": "laptop?"}, ASK, {"where": FILTER}),
+    "Bot.chat": Row({}, {"chat_id": bad.without(bad.IDENTIFIER, None)}, {"chat_id": ("chat",)}),
+    "Bot.open": Row(
+        {"citation": "CITATION"},
+        {"citation": [*bad.CITATION, "FOREIGN"], "before": bad.COUNT, "after": bad.COUNT},
+        {"citation": ("Citation", "version")},
+    ),
+    "Bot.stats": Row(),
+    "Bot.evaluate": Row(
+        {"queries": {"q": "laptop"}, "qrels": {"q": {"note-1": 1}}},
+        {
+            "queries": [
+                5,
+                None,
+                "x",
+                b"x",
+                ["x"],
+                {},
+                {"q": 5},
+                {"q": ""},
+                {"q": b"x"},
+                {"q": "a\ud800"},
+                {"q": bad.HUGE},
+                {5: "x"},
+                {"other": "x"},
+                bad.Unprintable(),
+            ],
+            "qrels": [
+                5,
+                None,
+                "x",
+                ["x"],
+                {},
+                {"q": 5},
+                {"q": {"note-1": "1"}},
+                {"q": {"note-1": True}},
+                {"q": {"note-1": 1.5}},
+                {"q": {"note-1": float("nan")}},
+                {"q": {"note-1": 10**5_000}},
+                {"q": {"note-1": 0}},
+                {"q": {5: 1}},
+                bad.Unprintable(),
+            ],
+        },
+        {"queries": ("query",), "qrels": ("query",)},
+    ),
+    "Bot.delete": Row(),
+    "Sources.add": Row(
+        {"name": "manual", "text": "Some text."},
+        {
+            "location": bad.without(bad.DOCUMENT, None),
+            "text": bad.without([*bad.NOT_STR, "", "  ", "a\x00", "a\ud800"], None),
+            "name": bad.TEXT,
+            "metadata": bad.METADATA,
+            "refresh": bad.REFRESH,
+        },
+        {"location": ("path", "URL", "url"), "name": ("source",)},
+    ),
+    "Sources.ingest": Row({"source": "inline"}, {"source": bad.SOURCE, "progress": bad.CALLBACK}),
+    "Sources.get": Row({"source": "inline"}, {"source": bad.SOURCE}),
+    "Sources.list": Row(),
+    "Sources.update": Row(
+        {"source": "inline"}, {"source": bad.SOURCE, "name": bad.TEXT, "metadata": bad.METADATA, "refresh": bad.REFRESH}
+    ),
+    "Sources.remove": Row({"source": "inline"}, {"source": bad.SOURCE}),
+    "Documents.get": Row(
+        {"key": "note-1"}, {"key": bad.IDENTIFIER, "source": bad.without(bad.SOURCE, None)}, {"key": ("document",)}
+    ),
+    "Documents.list": Row({}, {"source": bad.without(bad.SOURCE, None), "where": bad.WHERE}, {"where": FILTER}),
+    "Documents.count": Row({}, {"source": bad.without(bad.SOURCE, None), "where": bad.WHERE}, {"where": FILTER}),
+    "Documents.text": Row(
+        {"key": "note-1"},
+        {
+            "key": bad.IDENTIFIER,
+            "version_id": bad.without(bad.IDENTIFIER, None),
+            "source": bad.without(bad.SOURCE, None),
+        },
+        {"key": ("document",), "version_id": ("version",)},
+    ),
+    "Documents.versions": Row(
+        {"key": "note-1"}, {"key": bad.IDENTIFIER, "source": bad.without(bad.SOURCE, None)}, {"key": ("document",)}
+    ),
+    "Documents.remove": Row(
+        {"*keys": "note-1"},
+        {"*keys": bad.IDENTIFIER, "source": bad.without(bad.SOURCE, None)},
+        {"*keys": ("key", "document")},
+    ),
+    "Chat.messages": Row(),
+    "Chat.send": Row({"question": "laptop?"}, {"question": ASK["question"]}),
+    "Chat.stream": Row({"question": "laptop?"}, {"question": ASK["question"]}),
+    "Chat.delete": Row(),
+    "Chats.get": Row({"chat_id": "CHAT"}, {"chat_id": bad.IDENTIFIER}, {"chat_id": ("chat",)}),
+    "Chats.list": Row(),
+    "Chats.delete": Row({"chat_id": "CHAT"}, {"chat_id": bad.IDENTIFIER}, {"chat_id": ("chat",)}),
+    "Citation.verify": Row(),
+    "Citation.open": Row({}, {"before": bad.COUNT, "after": bad.COUNT}),
+}
