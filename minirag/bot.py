@@ -67,7 +67,7 @@ class Bot:
         """Change settings and return the profile; a changed chunker or language takes effect at the next `ingest()`.
 
         Args:
-            **profile: fields of `BotProfile`, and `credentials`.
+            **profile: fields of `BotProfile`, and `credentials`: a mapping of names to str, or to None to remove one.
 
         Raises:
             InvalidInputError: naming an unknown field or a wrong value.

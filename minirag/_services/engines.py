@@ -106,8 +106,8 @@ class Engines:
         if embedder.space != record.space:
             raise EmbeddingSpaceMismatchError(
                 f"bot {record.profile.name!r} holds vectors of {record.space}, but its embedder now makes "
-                f"{embedder.space}; they cannot be compared. Use the embedder it was made with, or move the bot to the "
-                "new one with bot.reembed(...)"
+                f"{embedder.space}; they cannot be compared. Use the embedder it was made with, or add the documents "
+                "to a new bot (moving a bot, bot.reembed(...), comes with a later release)"
             )
         return embedder
 

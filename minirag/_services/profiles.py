@@ -74,8 +74,9 @@ def create_bot(tenant: TenantContext, name: object, settings: Mapping[str, Any],
         "chunker": defaults.chunker,
         "reranker": defaults.reranker,
     }
-    profile = BotProfile(**{**base, **fields, "name": text, "credential_fields": tuple(sorted(credentials or {}))})
-    space = tenant.core.engines.check(profile, PROVIDERS, credentials or {}, tenant.scope.tenant_id)
+    given = {field: value for field, value in credentials.items() if value is not None}
+    profile = BotProfile(**{**base, **fields, "name": text, "credential_fields": tuple(sorted(given))})
+    space = tenant.core.engines.check(profile, PROVIDERS, given, tenant.scope.tenant_id)
     assert space is not None
     now = utc_now()
     record = BotRecord(id=new_id(), profile=profile, space=space, created_at=now, updated_at=now)
@@ -89,7 +90,7 @@ def create_bot(tenant: TenantContext, name: object, settings: Mapping[str, Any],
                 raise TenantNotFoundError(
                     f"tenant {slug!r} does not exist any more; ws.tenants.list() shows those there are"
                 ) from problem
-            tenant.core.secrets.put(writer, tenant.scope, record.id, credentials or {})
+            tenant.core.secrets.put(writer, tenant.scope, record.id, given)
             return record
     # Another thread or process made it between the look and the write.
     return change_bot(context, settings, name=text)
@@ -111,7 +112,7 @@ def change_bot(bot: BotContext, settings: Mapping[str, Any], *, name: str | None
             raise BotNotFoundError(
                 f"bot {bot.name!r} does not exist (any more); tenant.bots.list() shows those there are"
             )
-        profile, new_credentials = _changed(bot, record, fields, credentials or {})
+        profile, new_credentials = _changed(bot, record, fields, credentials)
         if profile == record.profile and not new_credentials:
             return record
         changed = record.model_copy(update={"profile": profile, "updated_at": utc_now()})
@@ -133,29 +134,33 @@ def change_bot(bot: BotContext, settings: Mapping[str, Any], *, name: str | None
 
 
 def _changed(
-    bot: BotContext, record: BotRecord, fields: Mapping[str, Any], credentials: Mapping[str, str]
-) -> tuple[BotProfile, dict[str, str]]:
-    """Return a bot's profile with other settings, checked, and those of the credentials that are new."""
+    bot: BotContext, record: BotRecord, fields: Mapping[str, Any], credentials: Mapping[str, str | None]
+) -> tuple[BotProfile, dict[str, str | None]]:
+    """Return a bot's profile with other settings, checked, and the changes of its credentials (None: removed)."""
     core = bot.core
-    held = core.secrets.open(bot.scope, record.id) if credentials and record.profile.credential_fields else {}
-    new = {field: value for field, value in credentials.items() if held.get(field) != value}
-    known = tuple(sorted({*record.profile.credential_fields, *new}))
+    stored_fields = set(record.profile.credential_fields)
+    removed = {field for field, value in credentials.items() if value is None} & stored_fields
+    given = {field: value for field, value in credentials.items() if value is not None}
+    held = core.secrets.open(bot.scope, record.id) if stored_fields & set(given) else {}
+    new: dict[str, str] = {field: value for field, value in given.items() if held.get(field) != value}
+    known = tuple(sorted((stored_fields | set(new)) - removed))
     profile = BotProfile(**{**dict(record.profile), **fields, "credential_fields": known})
     kinds = [kind for kind in PROVIDERS if getattr(profile, kind) != getattr(record.profile, kind)]
     if kinds:
-        stored = core.secrets.sealed(bot.scope, record.id, record.profile.credential_fields)
+        stored = core.secrets.sealed(bot.scope, record.id, sorted(stored_fields - removed))
         # Stored credentials are opened only if an engine asks for one that was not given now.
         space = core.engines.check(profile, kinds, ChainMap(new, stored), bot.scope.tenant_id)  # type: ignore[arg-type]  # it is only read
         if space is not None and space != record.space:
             raise EmbeddingSpaceMismatchError(
                 f"bot {record.profile.name!r} holds vectors of {record.space}; those of {space} cannot be compared with "
-                "them. A bot keeps its embedder; move it to another with bot.reembed(...)"
+                "them. A bot keeps its embedder; make a new bot with the other one (bot.reembed(...) comes with a later "
+                "release)"
             )
-    return profile, new
+    return profile, {**new, **dict.fromkeys(removed)}
 
 
-def _parse(core: Core, scope: TenantScope, settings: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str] | None]:
-    """Return the profile's fields among keywords, with providers as references, and the credentials, if any."""
+def _parse(core: Core, scope: TenantScope, settings: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str | None]]:
+    """Return the profile's fields among keywords, with providers as references, and the credentials."""
     unknown = sorted(set(settings) - set(FIELDS))
     if unknown:
         raise InvalidInputError(f"a bot has no setting {unknown[0]!r}; it has {', '.join(FIELDS)}")
@@ -168,4 +173,4 @@ def _parse(core: Core, scope: TenantScope, settings: Mapping[str, Any]) -> tuple
             del fields[kind]
     if "filterable" in fields and isinstance(fields["filterable"], str):
         raise InvalidInputError(f"filterable={clipped(fields['filterable'])} must be a list of field names")
-    return fields, None if credentials is None else check_credentials(credentials)
+    return fields, {} if credentials is None else check_credentials(credentials)

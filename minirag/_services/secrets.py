@@ -14,16 +14,21 @@ from minirag.security.envelope import Vault
 __all__ = ["Secrets", "check_credentials"]
 
 
-def check_credentials(credentials: object) -> dict[str, str]:
-    """Return credentials as a dict of str, or raise `InvalidInputError`, which names fields and never values."""
+def check_credentials(credentials: object) -> dict[str, str | None]:
+    """Return credentials as a dict, or raise `InvalidInputError`, which names fields and never values.
+
+    None stands for a credential that is to be removed.
+    """
     if not isinstance(credentials, Mapping):
         raise InvalidInputError(f"credentials must be a mapping of names to str, not {type(credentials).__name__}")
-    checked = {}
+    checked: dict[str, str | None] = {}
     for name, value in credentials.items():
         check_text("a credential's name", name, maximum=100)
-        if not isinstance(value, str):
-            raise InvalidInputError(f"credential {clipped(name)} must be a str, not {type(value).__name__}")
-        if not value.strip() or not value.isprintable():
+        if value is not None and not isinstance(value, str):
+            raise InvalidInputError(
+                f"credential {clipped(name)} must be a str, or None to remove it, not {type(value).__name__}"
+            )
+        if value is not None and (not value.strip() or not value.isprintable()):
             raise InvalidInputError(f"credential {clipped(name)} is blank or holds characters that cannot be printed")
         checked[name] = value
     return checked
@@ -61,8 +66,15 @@ class Secrets:
         self._storage = storage
         self._vault = vault
 
-    def put(self, writer: Writer, scope: TenantScope, bot_id: str, credentials: Mapping[str, str]) -> None:
-        """Seal credentials inside a write transaction; the tenant gets its data key when it first needs one."""
+    def put(self, writer: Writer, scope: TenantScope, bot_id: str, changes: Mapping[str, str | None]) -> None:
+        """Seal credentials, or remove those that are None, inside a write transaction.
+
+        The tenant gets its data key when it first needs one.
+        """
+        removed = [field for field, value in changes.items() if value is None]
+        if removed:
+            writer.delete_secrets(bot_id, removed)
+        credentials = {field: value for field, value in changes.items() if value is not None}
         if not credentials:
             return
         keys = writer.tenant_keys()

@@ -56,6 +56,14 @@ class UsageTotal(Model):
 
     rows: tuple[UsageRow, ...]
 
+    def __str__(self) -> str:
+        lines = [
+            f"{row.kind} {row.provider}:{row.model}: {row.calls} calls, {row.failed} failed, "
+            f"{row.input_tokens:,} tokens in, {row.output_tokens:,} out"
+            for row in self.rows
+        ]
+        return "\n".join(lines) or "no calls"
+
     def _repr_html_(self) -> str:
         return html_table(
             ["kind", "provider", "model", "calls", "failed", "input tokens", "output tokens"],

@@ -81,6 +81,9 @@ def test_credentials_can_be_changed(workspace: minirag.Workspace) -> None:
     with workspace._core.storage.read(bot._context.scope) as reader:
         assert len(reader.secrets(bot.id)) == 1
     assert workspace._core.secrets.open(bot._context.scope, bot.id) == {"api_key": "two"}
+    bot.update(credentials={"api_key": None, "never_given": None})
+    assert bot.profile.credential_fields == ()
+    assert workspace._core.secrets.open(bot._context.scope, bot.id) == {}
 
 
 @pytest.mark.parametrize(
