@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 
 import pytest
@@ -15,6 +16,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Choose a seed if none is given; the names of the tests show it. Workers of pytest-xdist are handed the same one."""
+    """Choose a seed if none is given; the names of the tests show it. Workers of pytest-xdist all choose the same."""
     if config.option.seed is None:
-        config.option.seed = random.randrange(1_000_000)
+        run = os.environ.get("PYTEST_XDIST_TESTRUNUID")
+        config.option.seed = random.Random(run).randrange(1_000_000)

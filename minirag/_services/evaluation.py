@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ __all__ = ["Collection", "evaluate", "load_collection", "mean_metrics", "query_m
 
 METRICS: Final = ("nDCG@10", "recall@100", "MRR@10")
 _DEPTH: Final = 100
+_GRADE: Final = re.compile(r"-?[0-9]{1,9}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,30 +55,43 @@ def load_collection(folder: str | Path) -> Collection:
             raise SourceNotFoundError(
                 f"{str(place / name)!r} does not exist; a test collection has corpus.jsonl, queries.jsonl and qrels.tsv"
             )
-    queries = {str(row["_id"]): str(row["text"]) for row in _json_lines(place / "queries.jsonl")}
+    queries = {str(row["_id"]): row.get("text") or "" for row in _json_lines(place / "queries.jsonl")}
     qrels: dict[str, dict[str, int]] = {}
-    for number, line in enumerate((place / "qrels.tsv").read_text(encoding="utf-8").splitlines(), start=1):
-        cells = line.split("\t")
-        if not line.strip() or (number == 1 and not cells[-1].lstrip("-").isdigit()):
+    for number, line in _lines(place / "qrels.tsv"):
+        cells = line.rstrip("\r\n").split("\t")
+        if not line.strip() or (number == 1 and not _GRADE.fullmatch(cells[-1])):
             continue
-        if len(cells) != 3 or not cells[2].lstrip("-").isdigit():
+        if len(cells) != 3 or not _GRADE.fullmatch(cells[2]):
             raise InvalidInputError(f"{str(place / 'qrels.tsv')!r}, line {number}: must be query-id, corpus-id, score")
         qrels.setdefault(cells[0], {})[cells[1]] = int(cells[2])
     return Collection(place, queries, qrels)
 
 
 def _json_lines(path: Path) -> Iterator[dict[str, Any]]:
-    with path.open(encoding="utf-8") as file:
-        for number, line in enumerate(file, start=1):
-            if not line.strip():
-                continue
-            try:
-                row = json.loads(line)
-            except json.JSONDecodeError as problem:
-                raise InvalidInputError(f"{str(path)!r}, line {number}: not JSON ({problem.msg})") from problem
-            if not isinstance(row, dict) or "_id" not in row:
-                raise InvalidInputError(f"{str(path)!r}, line {number}: must be an object with '_id' and 'text'")
-            yield row
+    """Yield the objects of a file; their `title` and `text` are texts, null or missing."""
+    for number, line in _lines(path):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError) as problem:
+            reason = getattr(problem, "msg", type(problem).__name__)
+            raise InvalidInputError(f"{str(path)!r}, line {number}: not JSON ({reason})") from problem
+        if not isinstance(row, dict) or "_id" not in row:
+            raise InvalidInputError(f"{str(path)!r}, line {number}: must be an object with '_id' and 'text'")
+        for name in ("title", "text"):
+            if not isinstance(row.get(name), str | None):
+                raise InvalidInputError(f"{str(path)!r}, line {number}: {name!r} must be a text")
+        yield row
+
+
+def _lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Yield the lines of a file, numbered from 1."""
+    try:
+        with path.open(encoding="utf-8") as file:
+            yield from enumerate(file, start=1)
+    except UnicodeDecodeError as problem:
+        raise InvalidInputError(f"{str(path)!r} is not UTF-8 text") from problem
 
 
 def evaluate(bot: BotContext, queries: object, qrels: object, modes: Sequence[str] = MODES) -> Steps[EvaluationReport]:

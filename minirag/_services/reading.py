@@ -190,8 +190,7 @@ def choose_parser(engines: Engines, raw: ParserInput) -> ChosenParser:
         looks_like = sniff_extension(raw.data)
         for known in (extension, looks_like):
             if known in UNSUPPORTED:
-                name = raw.name if known == extension else f"{raw.name}{known}"
-                raise UnreadableError(explain_unsupported(name))
+                raise UnreadableError(explain_unsupported(raw.name, looks_like=known))
         found = engines.parser(looks_like, None) if looks_like else None
     if found is None:
         if looks_binary(raw.data):

@@ -16,6 +16,7 @@ from minirag._services.steps import run
 from minirag.bot import Bot
 from minirag.cli.knowledge import progress_of
 from minirag.cli.showing import print_json
+from minirag.errors import IngestError, MiniRAGError
 from minirag.models.documents import DocumentInput
 from minirag.workspace import Workspace
 
@@ -67,6 +68,12 @@ def _fill(bot: Bot, collection: Collection, options: argparse.Namespace) -> int:
             else:
                 skipped += 1
 
-    bot.add(documents(), progress=progress_of(options)).raise_for_failures()
+    try:
+        bot.add(documents(), progress=progress_of(options)).raise_for_failures()
+    except IngestError as problem:
+        # The iterable that raised is ours: what is wrong is a line of the collection.
+        if isinstance(problem.__cause__, MiniRAGError):
+            raise problem.__cause__ from None
+        raise
     bot.documents.remove(*[document.key for document in bot.documents.list() if document.key not in present])
     return skipped

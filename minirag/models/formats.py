@@ -107,9 +107,14 @@ def media_type_for(extension: str) -> str | None:
     return _MEDIA_TYPE.get(extension.lower())
 
 
-def explain_unsupported(name: str) -> str:
-    """Return the sentence that tells why the file cannot be read and what to do instead."""
-    extension = extension_of(name)
+def explain_unsupported(name: str, *, looks_like: str | None = None) -> str:
+    """Return the sentence that tells why the file cannot be read and what to do instead.
+
+    Args:
+        name: the file's name.
+        looks_like: the extension of the format its bytes are in, where its name does not say it.
+    """
+    extension = looks_like or extension_of(name)
     successor = _SUCCESSOR.get(extension)
     extra = UNSUPPORTED.get(extension)
     if successor is not None:

@@ -163,15 +163,14 @@ class WorkspaceMachine(WritingMachine):
             answer = bot.ask(query, where=where)
         self._keep(tenant, name, expected, answer)
 
-    @rule(tenant=_TENANT, name=_BOT, handle=_HANDLE, query=draw.queries(), new=st.booleans())
-    def chat(self, *, tenant: str, name: str, handle: int, query: str, new: bool) -> None:
+    @rule(tenant=_TENANT, name=_BOT, handle=_HANDLE, query=draw.queries(), new=st.booleans(), stream=st.booleans())
+    def chat(self, *, tenant: str, name: str, handle: int, query: str, new: bool, stream: bool) -> None:
         found = self.bot(tenant, name, handle)
         if found is None or _is_foreign(query, tenant):
             return
         bot, expected = found
         chat = bot.chat() if new or not expected.chats else bot.chat(next(iter(expected.chats)))
-        streamed = chat.stream(query)[-1].answer if expected.chats.get(chat.id) else None
-        answer = streamed or chat.send(query)
+        answer = chat.stream(query)[-1].answer if stream else chat.send(query)
         self._keep(tenant, name, expected, answer)
         expected.chats[chat.id] = expected.chats.get(chat.id, 0) + 2
         messages = self.session(tenant, handle + 1).bot(name).chats.get(chat.id).messages
@@ -180,9 +179,9 @@ class WorkspaceMachine(WritingMachine):
 
     @rule(tenant=_TENANT, name=_BOT, handle=_HANDLE, directly=st.booleans())
     def delete_chat(self, *, tenant: str, name: str, handle: int, directly: bool) -> None:
-        if (found := self.bot(tenant, name, handle)) and found[1].chats:
+        if found := self.bot(tenant, name, handle):
             bot, expected = found
-            chat_id, _ = expected.chats.popitem()
+            chat_id = expected.chats.popitem()[0] if expected.chats else bot.chat().id
             if directly:
                 bot.chats.delete(chat_id)
             else:

@@ -9,7 +9,20 @@ from hypothesis import strategies as st
 from minirag.testing.machine_oracle import CHUNKERS, TENANTS, Given, canary
 from minirag.testing.strategies import COMMON_VALUES, metadata, where_filters
 
-__all__ = ["bots", "contents", "file_names", "filters", "givens", "keys", "modes", "queries", "settings", "tenants"]
+__all__ = [
+    "bots",
+    "contents",
+    "file_names",
+    "filters",
+    "givens",
+    "keys",
+    "modes",
+    "own_metadata",
+    "queries",
+    "settings",
+    "tenants",
+    "titles",
+]
 
 # No function words and no two of one stem: in whatever language a document is taken, each word finds itself alone.
 _WORDS: Final = ("kettle", "bridge", "cloud", "dragon", "engine", "apple", "zebra", "lantern", "42", "{c}")
@@ -54,16 +67,22 @@ def contents() -> st.SearchStrategy[str]:
     return st.one_of(joined, joined, joined, st.sampled_from(("kettle.", "{c}", " \n ")))
 
 
+def titles() -> st.SearchStrategy[str | None]:
+    """Return titles, often none."""
+    return st.sampled_from((None, None, "kettle", "{c} zebra"))
+
+
+def own_metadata() -> st.SearchStrategy[dict[str, Any]]:
+    """Return metadata, many of whose values are equal or nearly so across types."""
+    values = st.sampled_from((*COMMON_VALUES, *_TEXTS)) | st.lists(st.sampled_from(_TEXTS), max_size=2)
+    near: list[dict[str, Any]] = [{"year": 1}, {"year": True}, {"year": 1.0}]
+    return st.sampled_from(near) | metadata(st.sampled_from(_FIELDS), values)
+
+
 def givens(*, blank: bool = True) -> st.SearchStrategy[Given]:
     """Return documents."""
-    values = st.sampled_from((*COMMON_VALUES, *_TEXTS)) | st.lists(st.sampled_from(_TEXTS), max_size=2)
-    return st.builds(
-        Given,
-        keys() | st.just("a.txt"),
-        contents() if blank else contents().filter(lambda text: bool(text.strip())),
-        st.sampled_from((None, None, "kettle", "{c} zebra")),
-        metadata(st.sampled_from(_FIELDS), values),
-    )
+    texts = contents() if blank else contents().filter(lambda text: bool(text.strip()))
+    return st.builds(Given, keys() | st.just("a.txt"), texts, titles(), own_metadata())
 
 
 def settings() -> st.SearchStrategy[dict[str, str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -88,7 +89,7 @@ class WritingMachine(RuleBasedStateMachine):
         for tenant in TENANTS:
             self._folder(tenant).mkdir(parents=True)
             for name, part in (("support", documents), ("docs", documents[1:])):
-                self.create(tenant=tenant, name=name, handle=0, changes={})
+                self.create(tenant=tenant, name=name, handle=0, changes={}, short=True)
                 self.add(tenant=tenant, name=name, handle=0, label="inline", documents=part, several=True)
 
     # ---------------------------------------------------------------- ways to a bot
@@ -114,23 +115,26 @@ class WritingMachine(RuleBasedStateMachine):
         return session.bot(name), expected
 
     # ---------------------------------------------------------------- bots
-    @rule(tenant=_TENANT, name=_BOT, handle=_HANDLE, changes=draw.settings())
-    def create(self, *, tenant: str, name: str, handle: int, changes: dict[str, str]) -> None:
+    @rule(tenant=_TENANT, name=_BOT, handle=_HANDLE, changes=draw.settings(), short=st.booleans())
+    def create(self, *, tenant: str, name: str, handle: int, changes: dict[str, str], short: bool) -> None:
         session, expected = self.session(tenant, handle), self.tenants[tenant].get(name)
         if expected is None:
             expected = ExpectedBot(self._embedder, self._chunkers, dict(_SETTINGS))
             self.tenants[tenant][name] = expected
             changes = {**_SETTINGS, **changes}
-        session.bot(name, create=True, system_prompt=f"You help {canary(tenant)}.", **self._keywords(changes))
+        keywords = {"system_prompt": f"You help {canary(tenant)}.", **self._keywords(changes)}
+        bot = session.bot(name, create=True, **keywords) if short else session.bots.create(name, **keywords)
+        assert bot.profile.system_prompt == keywords["system_prompt"]
         expected.change(changes)
 
-    @rule(tenant=_TENANT, name=_BOT, handle=_HANDLE, changes=draw.settings().filter(bool))
-    def update(self, *, tenant: str, name: str, handle: int, changes: dict[str, str]) -> None:
+    @rule(tenant=_TENANT, name=_BOT, handle=_HANDLE, changes=draw.settings().filter(bool), short=st.booleans())
+    def update(self, *, tenant: str, name: str, handle: int, changes: dict[str, str], short: bool) -> None:
         if found := self.bot(tenant, name, handle):
             bot, expected = found
-            bot.update(**self._keywords(changes))
+            keywords = self._keywords(changes)
+            profile = bot.update(**keywords) if short else self.session(tenant, handle).bots.update(name, **keywords)
             expected.change(changes)
-            assert bot.profile == self.session(tenant, handle + 1).bot(name).profile
+            assert profile == self.session(tenant, handle + 1).bots.get(name).profile
 
     def _keywords(self, changes: dict[str, str]) -> dict[str, Any]:
         return {name: CHUNKERS[value] if name == "chunker" else value for name, value in changes.items()}
@@ -138,7 +142,10 @@ class WritingMachine(RuleBasedStateMachine):
     @rule(tenant=_TENANT, name=_BOT, handle=_HANDLE, sure=st.booleans())
     def delete(self, *, tenant: str, name: str, handle: int, sure: bool) -> None:
         if sure and (found := self.bot(tenant, name, handle)):
-            found[0].delete()
+            if handle:
+                found[0].delete()
+            else:
+                self.session(tenant).bots.delete(name)
             del self.tenants[tenant][name]
             with pytest.raises(BotNotFoundError):
                 found[0].documents.count()
@@ -167,6 +174,26 @@ class WritingMachine(RuleBasedStateMachine):
         report = bot.add(*inputs, source=source) if several else bot.add(iter(inputs), source=source)
         expected.sources.setdefault(label, ExpectedSource(label))
         _check_counts(report.counts, expected.put_all(label, given))
+
+    @rule(
+        tenant=_TENANT,
+        name=_BOT,
+        handle=_HANDLE,
+        place=st.integers(0, 9),
+        changes=st.fixed_dictionaries({}, optional={"title": draw.titles(), "metadata": draw.own_metadata()}),
+    )
+    def add_again(self, *, tenant: str, name: str, handle: int, place: int, changes: dict[str, Any]) -> None:
+        """Add the text of a document as it is, with the title and metadata it has or with others."""
+        found = self.bot(tenant, name, handle)
+        if found is None or not (names := [each for each in found[1].documents if each[0] != FOLDER]):
+            return
+        bot, expected = found
+        label, key = names[place % len(names)]
+        old = expected.documents[(label, key)]
+        same = Given(key, old.text, old.title, old.metadata)
+        given = replace(same, **changes).of(tenant)
+        again = DocumentInput(text=given.text, key=key, title=given.title, metadata=given.metadata)
+        _check_counts(bot.add(again, source=label).counts, expected.put_all(label, [given]))
 
     @rule(tenant=_TENANT, changes=st.dictionaries(draw.file_names(), st.none() | draw.contents(), min_size=1))
     def write_files(self, *, tenant: str, changes: dict[str, str | None]) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import numpy as np
 import minirag
 from minirag.interfaces import Embedder, EmbeddingSpace
 
-__all__ = ["DIMENSION", "Corpus", "RowEmbedder", "make_corpus"]
+__all__ = ["DIMENSION", "TAGS", "Corpus", "RowEmbedder", "make_corpus", "make_texts"]
 
 DIMENSION = 384
 TAGS = 20
@@ -108,12 +109,7 @@ def make_corpus(size: int, *, changed: int, queries: int, seed: int = 7) -> Corp
         return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
 
     words = _words(random)
-    chances = np.cumsum(1 / (1 + np.arange(_VOCABULARY)))
-    chances /= chances[-1]
-
-    def text() -> str:
-        places = np.searchsorted(chances, random.random(int(random.integers(65, 100))))
-        return " ".join(words[place] for place in places)
+    text = make_texts(random, words)
 
     def query() -> str:
         return " ".join(
@@ -121,14 +117,24 @@ def make_corpus(size: int, *, changed: int, queries: int, seed: int = 7) -> Corp
         )
 
     return Corpus(
-        texts=[text() for _ in range(size)],
+        texts=list(islice(text, size)),
         vectors=vectors(size),
         tags=random.integers(0, TAGS, size).tolist(),
-        changed=[text() for _ in range(changed)],
+        changed=list(islice(text, changed)),
         changed_vectors=vectors(changed),
         queries=[query() for _ in range(queries)],
         query_vectors=vectors(queries),
     )
+
+
+def make_texts(random: np.random.Generator, words: list[str] | None = None) -> Iterator[str]:
+    """Yield texts of about 600 characters, without end."""
+    words = words or _words(random)
+    chances = np.cumsum(1 / (1 + np.arange(_VOCABULARY)))
+    chances /= chances[-1]
+    while True:
+        places = np.searchsorted(chances, random.random(int(random.integers(65, 100))))
+        yield " ".join(words[place] for place in places)
 
 
 def _words(random: np.random.Generator) -> list[str]:

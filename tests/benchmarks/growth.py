@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from itertools import islice
 from pathlib import Path
 
 from tests.benchmarks.measuring import Clock
@@ -28,11 +29,12 @@ def measure(size: int, clock: Clock) -> dict[str, float]:
 
 
 def _main(size: int, clock: Clock) -> None:
-    import minirag
-    from tests.benchmarks.corpus import make_corpus
+    import numpy as np
 
-    # The same vocabulary and vectors in memory for every size, so that the difference is the library's.
-    texts = make_corpus(size, changed=0, queries=0).texts
+    import minirag
+    from tests.benchmarks.corpus import make_texts
+
+    texts = islice(make_texts(np.random.default_rng(7)), size)  # never all in memory: what is measured is the library's
     documents = (minirag.DocumentInput(text=text, key=f"document-{number}") for number, text in enumerate(texts))
     before = _peak()
     with tempfile.TemporaryDirectory() as folder, minirag.Workspace.open(folder, embedder="hashing") as workspace:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import re
 import select
@@ -27,20 +26,19 @@ PROGRAM = [sys.executable, "-W", "error", "-m", "minirag"]
 PATIENCE = 60
 SLOW = """
 import time
-from minirag.interfaces import EmbeddingSpace, Embedder
 from minirag.cli import main
 from minirag.providers.local.hashing import Hashing
 
-class Slow(Hashing):
-    batch_size = 1
+embed = Hashing.embed
 
-    def embed(self, texts, *, purpose):
-        time.sleep(0.1)
-        return super().embed(texts, purpose=purpose)
+def slowly(self, texts, *, purpose):
+    time.sleep(0.1)
+    return embed(self, texts, purpose=purpose)
 
-Hashing.embed, Hashing.batch_size = Slow.embed, 1
+Hashing.embed, Hashing.batch_size = slowly, 1
+raise SystemExit(main())
 """
-"""A module that makes the `hashing` embedder slow, one text at a time, and then is the program."""
+"""A program that makes the `hashing` embedder slow, one text at a time, and then is `minirag`."""
 
 
 def run(arguments: Sequence[str], *, stdin: bytes = b"", **environment: str) -> subprocess.CompletedProcess[bytes]:
@@ -128,7 +126,7 @@ def slow_add(folder: Path, *, files: int) -> list[str]:
     (folder / "many").mkdir()
     for number in range(files):
         (folder / f"many/{number:03}.txt").write_text(f"Document number {number} is about badgers.")
-    return [sys.executable, "-c", f"{SLOW}\nraise SystemExit(main())", "add", "many"]
+    return [sys.executable, "-c", SLOW, "add", "many"]
 
 
 def test_python_m_minirag() -> None:
@@ -158,10 +156,10 @@ def test_help_loads_no_engine() -> None:
     assert found.stdout.decode().splitlines()[-1] == "[]"
 
 
-def test_a_reader_that_has_had_enough(place: Path) -> None:
+def test_a_reader_that_has_had_enough(cli: Cli, place: Path) -> None:
     """`minirag search ... | head -1` ends in silence, however much there would be to say."""
     (place / "long.txt").write_text("\n\n".join(f"Badger number {n}. " + "word " * 150 for n in range(300)))
-    assert run(["add", "long.txt"]).returncode == 0
+    assert cli("add", "long.txt").code == 0
     search = [*PROGRAM, "search", "badger", "-k", "300"]
     for more in ([], ["--json"]):
         with subprocess.Popen([*search, *more], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
@@ -173,7 +171,7 @@ def test_a_reader_that_has_had_enough(place: Path) -> None:
             assert process.wait(PATIENCE) == 1
 
 
-def test_an_interrupted_add_keeps_what_was_committed(place: Path) -> None:
+def test_an_interrupted_add_keeps_what_was_committed(cli: Cli, place: Path) -> None:
     """SIGINT ends it with 130 and one line, and adding again takes in the rest."""
     command = slow_add(place, files=40)
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
@@ -192,26 +190,28 @@ def test_an_interrupted_add_keeps_what_was_committed(place: Path) -> None:
         kept = bot.documents.count() - 3
         assert 5 <= kept < 40
         assert len(bot.search("badgers", mode="keyword", k=100)) == kept
-    report = json.loads(run(["add", "many", "--json"]).stdout)
+    report = cli("add", "many", "--json").json
     assert (report["counts"]["unchanged"], report["counts"]["added"]) == (kept, 40 - kept)
 
 
-def test_a_bar_is_drawn_in_a_terminal_alone(place: Path) -> None:
-    """In a terminal the bar moves on one line and the summary follows; piped or quiet there is none."""
-    command = slow_add(place, files=14)
-    with terminal(command) as shown:
+def test_a_bar_is_drawn_in_a_terminal(place: Path) -> None:
+    """The bar moves on one line, and the summary follows on the next."""
+    with terminal(slow_add(place, files=14)) as shown:
         assert shown.end() == 0
         assert "\r\x1b[K" in shown.shown
         assert re.search(r"\n14 added; 14 chunks, \d+\.\d s\n$", shown.shown)
-    for extra in ([], ["--quiet"], ["--json"]):
-        (place / "many/new.txt").write_text(f"Something new {extra}.")
-        if not extra:
-            piped = subprocess.run(command, capture_output=True, timeout=PATIENCE, check=True)
-            assert b"\r" not in piped.stdout + piped.stderr
-        else:
-            with terminal([*command, *extra]) as shown:
-                assert shown.end() == 0
-                assert "\x1b[K" not in shown.shown
+
+
+def test_no_bar_where_none_is_wanted(place: Path) -> None:
+    """Piped or quiet, there is none."""
+    command = slow_add(place, files=8)
+    piped = subprocess.run(command, capture_output=True, timeout=PATIENCE, check=True)
+    assert b"\r" not in piped.stdout + piped.stderr
+    for name in range(8):
+        (place / f"many/{name:03}.txt").write_text(f"Changed {name}.")
+    with terminal([*command, "--quiet"]) as shown:
+        assert shown.end() == 0
+        assert "\x1b[K" not in shown.shown
 
 
 def test_an_interrupt_at_the_keyboard(place: Path) -> None:
@@ -224,15 +224,13 @@ def test_an_interrupt_at_the_keyboard(place: Path) -> None:
 
 
 def test_a_conversation_at_a_terminal(place: Path) -> None:
-    """A prompt, an answer wrapped at the terminal's width, an error that does not end it, and an empty line that does."""
+    """A prompt, an answer with its quotes wrapped at the terminal's width, and an end at an empty line."""
     with terminal([*PROGRAM, "chat"], columns=40) as shown:
         shown.wait_for("an empty line or Ctrl-D ends it\n(.|\n)*> ")
         shown.type("May a laptop be returned after delivery?\n")
         shown.wait_for(
             r'\n\[1\] returns\.md\n    "A laptop may be returned within 30\n    days of delivery\."\n(.|\n)*> '
         )
-        shown.type("x" * 3_000 + "\n")  # a terminal passes on 4,096 characters a line
-        shown.wait_for("do not answer this question(.|\n)*> ")
         shown.type("\n")
         assert shown.end() == 0
         assert "Traceback" not in shown.shown
@@ -248,10 +246,10 @@ def test_leaving_a_conversation(key: str, code: int, place: Path) -> None:
         assert shown.end() == code
 
 
-def test_a_model_that_fails_does_not_end_a_conversation(place: Path) -> None:
+def test_a_model_that_fails_does_not_end_a_conversation(cli: Cli, place: Path) -> None:
     """A person can ask again."""
     llm = '{"provider": "openai", "options": {"model": "m", "base_url": "http://127.0.0.1:9/v1", "max_retries": 0}}'
-    assert run(["bots", "update", "support", "--llm", llm]).returncode == 0
+    assert cli("bots", "update", "support", "--llm", llm).code == 0
     with terminal([*PROGRAM, "chat"], columns=200) as shown:
         shown.wait_for("> ")
         shown.type("How long does a repair take?\n")
@@ -270,12 +268,14 @@ def test_a_credential_is_not_echoed(place: Path) -> None:
         assert "bot support" in shown.shown
 
 
-@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
-def test_an_encoding_that_lacks_characters(encoding: str, place: Path) -> None:
+def test_an_encoding_that_lacks_characters(cli: Cli, place: Path) -> None:
     """What cannot be written is escaped; it ends nothing."""
     (place / "text.txt").write_text("Der Dachs frisst Würmer und 黑豹.", encoding="utf-8")
-    assert run(["add", "text.txt"]).returncode == 0
-    for arguments in (["search", "Dachs"], ["search", "Dachs", "--json"], ["ask", "Was frisst der Dachs?"]):
+    assert cli("add", "text.txt").code == 0
+    for encoding, arguments in (
+        ("ascii", ["search", "Dachs", "--json"]),
+        ("latin-1", ["ask", "Was frisst der Dachs?"]),
+    ):
         found = run(arguments, PYTHONIOENCODING=encoding)
         assert (found.returncode, b"Traceback" in found.stderr) == (0, False)
         assert b"\\u9ed1\\u8c79" in found.stdout
