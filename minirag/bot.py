@@ -139,7 +139,9 @@ class Bot:
         return run(search_many(self._context, queries, k=k, where=where, mode=mode, exact=exact))
 
     def ask(self, question: str, *, k: int = 8, where: Mapping[str, Any] | None = None) -> Answer:
-        """Return an answer whose every statement is cited, or an abstention if the documents support none.
+        """Return an answer with exact citations, or an abstention if the documents support none.
+
+        The extractive answerer cites every statement; a model is told to, and what it left uncited stays so.
 
         Args:
             question: in any language.

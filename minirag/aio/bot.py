@@ -265,7 +265,7 @@ class AsyncBot:
         return await self._runner.run(search_many(self._context, queries, k=k, where=where, mode=mode, exact=exact))
 
     async def ask(self, question: str, *, k: int = 8, where: Mapping[str, Any] | None = None) -> AsyncAnswer:
-        """Return an answer whose every statement is cited, or an abstention; see `Bot.ask`."""
+        """Return an answer with exact citations, or an abstention; see `Bot.ask`."""
         return self._binder.answer(await self._runner.run(answer(self._context, question, k=k, where=where)))
 
     def stream(
