@@ -181,16 +181,20 @@ class WritingMachine(RuleBasedStateMachine):
         handle=_HANDLE,
         place=st.integers(0, 9),
         changes=st.fixed_dictionaries({}, optional={"title": draw.titles(), "metadata": draw.own_metadata()}),
+        near=st.booleans(),
     )
-    def add_again(self, *, tenant: str, name: str, handle: int, place: int, changes: dict[str, Any]) -> None:
-        """Add the text of a document as it is, with the title and metadata it has or with others."""
+    def add_again(
+        self, *, tenant: str, name: str, handle: int, place: int, changes: dict[str, Any], near: bool
+    ) -> None:
+        """Add the text of a document as it is, with the title and metadata it has, with others or with nearly the same."""
         found = self.bot(tenant, name, handle)
         if found is None or not (names := [each for each in found[1].documents if each[0] != FOLDER]):
             return
         bot, expected = found
         label, key = names[place % len(names)]
         old = expected.documents[(label, key)]
-        same = Given(key, old.text, old.title, old.metadata)
+        metadata = {field: _nearly(value) if near else value for field, value in old.metadata.items()}
+        same = Given(key, old.text, old.title, metadata)
         given = replace(same, **changes).of(tenant)
         again = DocumentInput(text=given.text, key=key, title=given.title, metadata=given.metadata)
         _check_counts(bot.add(again, source=label).counts, expected.put_all(label, [given]))
@@ -292,6 +296,11 @@ class WritingMachine(RuleBasedStateMachine):
             names += same
         assert bot.documents.remove(*keys, source=source) == len(names)
         expected.remove(names)
+
+
+def _nearly(value: Any) -> Any:
+    """Return a number of another type that Python takes for equal; anything else as it is."""
+    return int(value) if isinstance(value, bool) else bool(value) if value in (0, 1) else value
 
 
 def _check_counts(found: Mapping[str, int], expected: Mapping[str, int]) -> None:

@@ -221,7 +221,7 @@ def test_an_abstention_says_so(cli: Cli, shared: Path) -> None:
 
 def test_documents_cannot_steer_the_terminal(cli: Cli, place: Path) -> None:
     """Escape sequences in a document's text or name are replaced wherever they are printed."""
-    (place / "evil\x1b[2J.txt").write_text("The badger\x1b]0;owned\x07 eats \u202egip\u202c worms at night.\n")
+    (place / "evil\x1b[2J.txt").write_text("The badger\x1b]0;owned\x07 eats \u202egip\u202c \x9b31mworms at night.\n")
     for arguments in (
         ("add", "evil\x1b[2J.txt"),
         ("search", "badger worms", "--mode", "keyword"),

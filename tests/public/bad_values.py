@@ -155,7 +155,6 @@ CREDENTIALS: list[Any] = [
     {"api_key": 5},
     {"api_key": ""},
     {"api_key": b"secret"},
-    {"api_key": None},
     {"api_key": "a\ud800"},
 ]
 DOCUMENT: list[Any] = [

@@ -49,7 +49,8 @@ class EndlessLLM(LLM):
 
     def __init__(self) -> None:
         self.open = 0
-        self.most_open = 0
+        self.streams: list[AsyncIterator[LLMChunk]] = []
+        """Every stream there was: none of them is closed by being forgotten."""
 
     @property
     def name(self) -> str:
@@ -58,9 +59,12 @@ class EndlessLLM(LLM):
     def generate(self, request: LLMRequest) -> LLMResponse:
         raise AssertionError("only streamed here")
 
-    async def astream(self, request: LLMRequest) -> AsyncIterator[LLMChunk]:
+    def astream(self, request: LLMRequest) -> AsyncIterator[LLMChunk]:
+        self.streams.append(self._stream())
+        return self.streams[-1]
+
+    async def _stream(self) -> AsyncIterator[LLMChunk]:
         self.open += 1
-        self.most_open = max(self.most_open, self.open)
         try:
             yield LLMChunk(text="A laptop may be ")
             await asyncio.Event().wait()

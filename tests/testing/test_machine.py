@@ -68,7 +68,7 @@ def _tour(machine: Machine, *, short: bool, **bot: Any) -> None:
     machine.open_once_more()
     machine.write_files(tenant=tenant, changes={"a.txt": "A kettle.", "b.txt": "Gone."})
     machine.add(**bot, label="notes", documents=DOCUMENTS, several=short)
-    machine.add_again(**bot, place=0, changes={"title": "Kettles"})
+    machine.add_again(**bot, place=0, changes={"title": "Kettles"}, near=short)
     machine.add_folder(**bot)
     machine.register_text(**bot, text="A bridge.")
     machine.update(**bot, changes={"chunker": "whole", "language": "en"}, short=short)

@@ -86,12 +86,7 @@ def to_tenant(row: Any) -> Tenant:
     )  # fmt: skip
 
 
-# Every search reads its bot's row, to see at once what another process changed; parsed is it only once. The models are frozen.
-@lru_cache(maxsize=256)
-def _profile(text: str) -> BotProfile:
-    return BotProfile(**json.loads(text))
-
-
+# Every search reads its bot's row. A space holds only immutable values, so that bots may share one; a profile does not.
 @lru_cache(maxsize=256)
 def _space(text: str) -> EmbeddingSpace:
     return EmbeddingSpace(**json.loads(text))
@@ -100,7 +95,7 @@ def _space(text: str) -> EmbeddingSpace:
 def to_bot(row: Any) -> BotRecord:
     return BotRecord(
         id=row.id,
-        profile=_profile(row.profile),
+        profile=BotProfile(**json.loads(row.profile)),
         space=_space(row.space),
         created_at=_moment(row.created_at),
         updated_at=_moment(row.updated_at),
