@@ -70,7 +70,9 @@ def real_model(session: nox.Session) -> None:
 def docs(session: nox.Session) -> None:
     """Build the documentation site; a warning is an error."""
     session.install("-e", ".[docs]")
-    session.run("mkdocs", "build", "--strict", "--site-dir", session.create_tmp() + "/site", env={"NO_MKDOCS_2_WARNING": "1"})
+    session.run(
+        "mkdocs", "build", "--strict", "--site-dir", session.create_tmp() + "/site", env={"NO_MKDOCS_2_WARNING": "1"}
+    )
 
 
 @nox.session

@@ -15,6 +15,7 @@ from minirag._services.retrieval import MODES
 from minirag._services.steps import run
 from minirag.bot import Bot
 from minirag.cli.knowledge import progress_of
+from minirag.cli.places import provider_of
 from minirag.cli.showing import print_json
 from minirag.errors import IngestError, MiniRAGError
 from minirag.models.documents import DocumentInput
@@ -28,7 +29,11 @@ _TENANT = "evaluation"
 def evaluate(options: argparse.Namespace) -> int:
     """Measure retrieval on a test collection, in a workspace that is thrown away unless it is to be kept."""
     collection = load_collection(options.folder)
-    settings = {"embedder": options.embedder, "chunker": options.chunker, "fusion": options.fusion}
+    settings = {
+        "embedder": provider_of("embedder", options.embedder),
+        "chunker": provider_of("chunker", options.chunker),
+        "fusion": options.fusion,
+    }
     place: AbstractContextManager[str] = (
         nullcontext(options.keep) if options.keep else tempfile.TemporaryDirectory(prefix="minirag-")
     )

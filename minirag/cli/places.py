@@ -25,7 +25,17 @@ from minirag.models.checks import clipped
 from minirag.session import TenantSession
 from minirag.workspace import Workspace
 
-__all__ = ["bot_of", "confirm", "find_bot", "finding", "open_workspace", "session_of", "settings_of", "where_of"]
+__all__ = [
+    "bot_of",
+    "confirm",
+    "find_bot",
+    "finding",
+    "open_workspace",
+    "provider_of",
+    "session_of",
+    "settings_of",
+    "where_of",
+]
 
 _SETTINGS: Final = ("llm", "embedder", "chunker", "language", "system_prompt")
 _DATABASE: Final = "minirag.sqlite3"
@@ -104,12 +114,15 @@ def settings_of(options: argparse.Namespace) -> dict[str, Any]:
     for name in _SETTINGS:
         value = getattr(options, name)
         if value is not None:
-            option = f"--{name.replace('_', '-')}"
-            is_json = name in ("llm", "embedder", "chunker") and value.lstrip().startswith("{")
-            settings[name] = _parse_json(option, value) if is_json else value
+            settings[name] = provider_of(name, value) if name in ("llm", "embedder", "chunker") else value
     if options.credential:
         settings["credentials"] = {name: _secret(name) for name in options.credential}
     return settings
+
+
+def provider_of(name: str, value: str) -> Any:
+    """Return what an option such as `--llm` names: a provider as it is written, or as JSON."""
+    return _parse_json(f"--{name}", value) if value.lstrip().startswith("{") else value
 
 
 def _secret(name: str) -> str:

@@ -64,7 +64,9 @@ def _check_value(name: str, value: Any) -> MetadataValue:
         try:
             value.astimezone(dt.UTC)
         except OverflowError:
-            raise InvalidMetadataError(f"metadata {name!r}: the datetime is outside the years 1 to 9999 in UTC") from None
+            raise InvalidMetadataError(
+                f"metadata {name!r}: the datetime is outside the years 1 to 9999 in UTC"
+            ) from None
         return value
     if isinstance(value, dt.date):
         return value

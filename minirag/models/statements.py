@@ -15,8 +15,8 @@ _FENCE = re.compile(r"\s*(?:>\s*)*(`{3,}|~{3,})([^`]*)\Z")
 _HEADING = re.compile(r" {0,3}#{1,6}(?:[ \t]|\Z)")
 # Table rules, underlines and breaks between sections: `|---|:-:|`, `====`, `+---+`, `* * *`.
 _RULE = re.compile(r"(?=(?:[^\S\n]*[-=:|+*_~]){3})[-=:|+*_~\s]+\Z")
-# What only a program or a browser reads: prompts and their output, targets of links, lone tags and comments.
-_UNREADABLE = re.compile(r"\s*(?:>>>|\.\.\.\s*\Z|\[[^\]\n]+\]:\s+\S+\s*\Z|<[!/a-zA-Z][^>\n]*>\s*\Z)")
+# What only a program or a browser reads: prompts, the names of call-outs, targets of links, lone tags and comments.
+_UNREADABLE = re.compile(r"\s*(?:>>>|(?:!!!|\?\?\?|:::)\+?\s*\w*\s*\Z|\.\.\.\s*\Z|\[[^\]\n]+\]:\s+\S+\s*\Z|<[!/a-zA-Z][^>\n]*>\s*\Z)")
 _LIST_MARK = re.compile(r"(?:(?:[-*+•](?:\s+\[[ xX]\])?|>(?!\s*\d)|\d{1,3}\))\s+)+")
 _IMAGE = re.compile(r"!\[([^\[\]\n]*)\]\([^()\s]*(?:\s[^()]*)?\)")
 _LINK = re.compile(r"\[([^\[\]]+)\]\(([^()\s]*(?:\([^()\s]*\)[^()\s]*)*)(?:\s+\"[^\"]*\")?\)|<?https?://[^\s>]+>?")

@@ -42,7 +42,7 @@ _KEPT_CITATIONS = 20
 
 
 def run_workspace_machine(
-    machine: type[WorkspaceMachine], *, programmes: int, steps: int = 30, derandomize: bool = True, shrink: bool = False
+    machine: type[WorkspaceMachine], *, programmes: int, steps: int = 50, derandomize: bool = True, shrink: bool = False
 ) -> None:
     """Drive so many new workspaces through random calls; fail where one differs from the dictionary.
 

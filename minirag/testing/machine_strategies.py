@@ -74,7 +74,7 @@ def titles() -> st.SearchStrategy[str | None]:
 
 def own_metadata() -> st.SearchStrategy[dict[str, Any]]:
     """Return metadata, many of whose values are equal or nearly so across types."""
-    values = st.sampled_from((*COMMON_VALUES, *_TEXTS)) | st.lists(st.sampled_from(_TEXTS), max_size=2)
+    values = st.sampled_from((*COMMON_VALUES, *_TEXTS, True, 1, 0)) | st.lists(st.sampled_from(_TEXTS), max_size=2)
     return metadata(st.sampled_from(_FIELDS), values)
 
 

@@ -127,14 +127,25 @@ class WritingMachine(RuleBasedStateMachine):
         assert bot.profile.system_prompt == keywords["system_prompt"]
         expected.change(changes)
 
-    @rule(tenant=_TENANT, name=_BOT, handle=_HANDLE, changes=draw.settings().filter(bool), short=st.booleans())
-    def update(self, *, tenant: str, name: str, handle: int, changes: dict[str, str], short: bool) -> None:
+    @rule(
+        tenant=_TENANT,
+        name=_BOT,
+        handle=_HANDLE,
+        changes=draw.settings().filter(bool),
+        short=st.booleans(),
+        ingest=st.booleans(),
+    )
+    def update(
+        self, *, tenant: str, name: str, handle: int, changes: dict[str, str], short: bool, ingest: bool
+    ) -> None:
         if found := self.bot(tenant, name, handle):
             bot, expected = found
             keywords = self._keywords(changes)
             profile = bot.update(**keywords) if short else self.session(tenant, handle).bots.update(name, **keywords)
             expected.change(changes)
             assert profile == self.session(tenant, handle + 1).bots.get(name).profile
+            if ingest:
+                self.ingest(tenant=tenant, name=name, handle=handle)
 
     def _keywords(self, changes: dict[str, str]) -> dict[str, Any]:
         return {name: CHUNKERS[value] if name == "chunker" else value for name, value in changes.items()}
@@ -180,7 +191,11 @@ class WritingMachine(RuleBasedStateMachine):
         name=_BOT,
         handle=_HANDLE,
         place=st.integers(0, 9),
-        changes=st.fixed_dictionaries({}, optional={"title": draw.titles(), "metadata": draw.own_metadata()}),
+        changes=st.one_of(
+            st.just({}),
+            st.fixed_dictionaries({"title": draw.titles()}),
+            st.fixed_dictionaries({"metadata": draw.own_metadata()}),
+        ),
         near=st.booleans(),
     )
     def add_again(

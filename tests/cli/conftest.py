@@ -48,8 +48,8 @@ class Keyboard(io.StringIO):
 
 @pytest.fixture(autouse=True)
 def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Take away settings of whoever runs the tests."""
-    for name in [name for name in os.environ if name.startswith("MINIRAG_")]:
+    """Take away what whoever runs the tests has set: settings, and output without a buffer, which makes pipes differ."""
+    for name in [name for name in os.environ if name.startswith("MINIRAG_") or name == "PYTHONUNBUFFERED"]:
         monkeypatch.delenv(name)
 
 

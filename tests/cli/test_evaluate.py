@@ -80,8 +80,10 @@ def test_kept_workspace_is_used_again(cli: Cli, collection: Path, monkeypatch: p
     other = write(collection.parent / "other", corpus=[{"_id": "returns", "text": "Laptops again."}])
     assert cli("evaluate", other, *keep).json["documents"] == 1
     assert cli("evaluate", "collection", *keep, "--chunker", "recursive").code == 0
-    assert cli("evaluate", "collection", "--keep", "kept", "--embedder", "hashing:", "--json").code == 2
+    small = '{"provider": "hashing", "options": {"dimension": 32}}'
+    assert cli("evaluate", "collection", *keep, "--embedder", small).json["settings"]["embedder"] == json.loads(small)
     assert cli("evaluate", "collection", *keep).json["metrics"] == first["metrics"]
+    assert embedded[-1] == 0
 
 
 def test_documents_that_left_the_collection(cli: Cli, collection: Path) -> None:

@@ -149,6 +149,7 @@ def test_a_forged_master_key_id_does_not_help() -> None:
     "stored",
     ["", "v1", "v1:", f"v2:{OURS.id}:x", SEALED[:-8], SEALED[:80] + ("A" if SEALED[80] != "A" else "B") + SEALED[81:],
      f"v1:{OURS.id}:{VALUE}", f"v1:{OURS.id}:\ud800", VALUE],
+    ids=range(9),
 )  # fmt: skip
 def test_a_damaged_form_does_not_open(stored: str) -> None:
     """Cut, edited, of another version or never sealed: an error, which shows nothing of it."""
@@ -173,7 +174,7 @@ def test_a_generated_key_is_random_and_valid() -> None:
     Fernet(first)
 
 
-@pytest.mark.parametrize("form", [KEY, KEY.encode(), f"  {KEY}\n"])
+@pytest.mark.parametrize("form", [KEY, KEY.encode(), f"  {KEY}\n"], ids=["str", "bytes", "spaces"])
 def test_a_key_is_given_as_text_or_bytes(form: str | bytes) -> None:
     """White space around it, as files and environment variables have it, is no part of the key."""
     assert MasterKey(form).id == MasterKey(KEY).id
@@ -198,6 +199,7 @@ def test_the_id_is_short_and_tells_nothing_of_the_key() -> None:
     "key",
     ["", "secret", KEY[:-1], KEY + KEY, KEY[:20] + "!" + KEY[21:], KEY.replace("=", ""), KEY[:-2] + "~=", "é" * 44,
      b"\xff" * 44, base64.urlsafe_b64decode(KEY), None, 5, "kb/master.key"],
+    ids=range(13),
 )  # fmt: skip
 def test_a_malformed_key_is_refused_with_the_way_to_make_one(key: object) -> None:
     """Python's base64 decoder would skip what it does not know; here nothing is skipped, nor shown."""

@@ -227,7 +227,7 @@ def test_files_named_one_by_one(folder: Path, bot: minirag.Bot) -> None:
     assert all(states[name] == ("ready", None) for name in SNIPPETS)
 
 
-def test_a_name_that_is_no_text(tmp_path: Path, bot: minirag.Bot) -> None:
+def test_a_name_that_is_no_text(tmp_path: Path, bot: minirag.Bot, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file or folder whose name is not UTF-8 is left out with the reason; the others are read."""
     place = tmp_path / "names"
     try:
@@ -247,3 +247,6 @@ def test_a_name_that_is_no_text(tmp_path: Path, bot: minirag.Bot) -> None:
         assert "UTF-8" in str(found["bad?"][1])
     with pytest.raises(minirag.errors.InvalidInputError, match="surrogate"):
         bot.add(place / "worse\udcfe.txt")
+    monkeypatch.chdir(place / "bad\udcff")
+    with pytest.raises(minirag.errors.InvalidInputError, match="surrogate"):
+        bot.add("inside.txt")

@@ -13,7 +13,7 @@ from minirag.testing.machine_listening import FACES
 from minirag.testing.machine_oracle import FOLDER, TENANTS, Given
 
 VARIABLE = "MINIRAG_MACHINE_PROGRAMMES"
-PROGRAMMES = 25
+PROGRAMMES = 14
 DOCUMENTS = [
     Given("a", "The red kettle of {c} boils water in two minutes.", "Kettles", {"lang": "en"}),
     Given("b", "The bridge is closed on Mondays.", None, {"year": 2020}),
@@ -71,7 +71,7 @@ def _tour(machine: Machine, *, short: bool, **bot: Any) -> None:
     machine.add_again(**bot, place=0, changes={"title": "Kettles"}, near=short)
     machine.add_folder(**bot)
     machine.register_text(**bot, text="A bridge.")
-    machine.update(**bot, changes={"chunker": "whole", "language": "en"}, short=short)
+    machine.update(**bot, changes={"chunker": "whole", "language": "en"}, short=short, ingest=short)
     machine.update_source(**bot, label=FOLDER, given=DOCUMENTS[1], rename=True)
     machine.write_files(tenant=tenant, changes={"b.txt": None})
     machine.read_source(**bot, label=FOLDER)

@@ -20,7 +20,7 @@ from minirag.providers.sqlalchemy.writer import SqlAlchemyWriter
 from minirag.testing.machine import WorkspaceMachine, run_workspace_machine
 
 Patch = Callable[[pytest.MonkeyPatch], None]
-PROGRAMMES = 60
+PROGRAMMES = 40
 
 
 def removals_are_not_logged(patch: pytest.MonkeyPatch) -> None:

@@ -11,21 +11,23 @@ from pydantic import Field
 from minirag.interfaces.llm import LLM, LLMChunk, LLMRequest, LLMResponse, Passage, TokenUsage
 from minirag.interfaces.specs import ProviderContext
 from minirag.models.base import Model
-from minirag.models.markers import defuse_markers
 from minirag.models.overlap import Overlap, content_words, words_of
-from minirag.models.sentences import sentence_spans
+from minirag.models.statements import Statement, statements_of
 
 __all__ = ["Extractive", "ExtractiveOptions", "create"]
 
 # Measured on the 1,190 questions of XQuAD (English) with five retrieved paragraphs, by BM25 and by MiniLM with BM25: the
 # best sentence holds the expected answer for 80-81 of 100 questions, one of the best three for 93-95. Halving or
 # doubling a weight moves that by less than 3.
-_TITLE, _BEFORE, _PASSAGE, _COSINE, _RANK, _CUE = 0.5, 0.4, 0.25, 0.6, 0.02, 0.25
+_TITLE, _BEFORE, _PASSAGE, _COSINE, _RANK, _CUE, _DENSITY = 0.5, 0.4, 0.25, 0.6, 0.02, 0.25, 0.1
 _AFTER_QUESTION = 0.9  # a question in the text, as in a list of frequent ones, is about the sentence after it
 
-# A further sentence may score so much less than the best one: 1.5 sentences an answer. Of 100 answers given, 90 (BM25) or
-# 91 (MiniLM, hybrid) then hold the expected one; at 0.25 these are 1.8, 92 and 94.
-_FURTHER = 0.15
+# A further sentence may score so much less than the best one, and none comes once those chosen hold every content word
+# of the question.
+_FURTHER = 0.16
+
+# What a sentence's form costs it: one that only leads to what comes next, one that is no sentence, one that is code.
+_LEADS_ON, _UNENDED, _CODE = 0.1, 0.25, 0.5
 
 # When to abstain, of 100 questions each, with cosines: 3-4 whose paragraph is there; 92 from whose surroundings nine
 # paragraphs were removed; 90-100 put to collections on other subjects. Without cosines: 5, 79 and 74-100. The cosine
@@ -45,6 +47,12 @@ _NUMBER = re.compile(
     r"\d|\b(?:one|two|three|four|five|six|seven|eight|nine|ten|half|hundred|thousand|million|billion|twice|dozen)\b",
     re.IGNORECASE,
 )
+# "How long" asks for a number; a sentence with "as long as" is no nearer to it.
+_HOW = re.compile(r"\bhow (?:many|much|old|long|far|large|big|often|tall|high)\b", re.IGNORECASE)
+_TICKED = re.compile(r"`[^`]*`")
+_SIGN = re.compile(r"[(){}\[\]=<>;_\"'\\/$#@]")
+_MOST_SIGNS = 0.08  # of a line's characters; more is code
+_NOTE_NUMBER = re.compile(r"[(\[]\d{1,3}[)\]]")
 _NAME = re.compile(r"(?<=[^.!?] )[^\W\d_]\w+")
 _ENDED = re.compile(r"[.!?…:;։؟۔।॥。！？｡][\"'”’»)\]」』）]*$")
 _QUESTION = re.compile(r"[?؟？][\"'”’»)\]」』）]*$")
@@ -62,12 +70,13 @@ class ExtractiveOptions(Model):
 
 @dataclass(frozen=True, slots=True)
 class _Candidate:
-    """A sentence that may answer; `supported` tells whether the evidence is enough to say it."""
+    """A sentence that may answer; `supported` tells whether the evidence is enough to say it, `lacks` what it leaves open."""
 
     text: str
     number: int
     score: float
     supported: bool
+    lacks: frozenset[str]
 
 
 class Extractive(LLM):
@@ -76,6 +85,7 @@ class Extractive(LLM):
     A sentence counts by the question's content words that it holds, weighed by their rarity in the passages; by those
     of its title, of the sentence before it and of its passage, in part; by the passage's cosine and rank; and by whether it
     holds a number or a name where the question asks for one. It follows no instructions and writes no word of its own.
+    Headings, code and other markup are left out: `minirag.models.statements` says what a sentence says.
 
     Without enough evidence the response is empty and its `finish_reason` is `"abstain"`.
     """
@@ -106,11 +116,13 @@ class Extractive(LLM):
         if not candidates or not candidates[0].supported:
             return []
         least = candidates[0].score - _FURTHER
+        lacking = candidates[0].lacks
         chosen: dict[str, str] = {}
         for candidate in candidates:
-            if len(chosen) == self._max_sentences or candidate.score < least:
+            if len(chosen) == self._max_sentences or candidate.score < least or (chosen and not lacking):
                 break
-            chosen.setdefault(candidate.text, f"{candidate.text} [{candidate.number}]")
+            chosen.setdefault(_compared(candidate.text), f"{candidate.text} [{candidate.number}]")
+            lacking &= candidate.lacks
         return [" " * (place > 0) + sentence for place, sentence in enumerate(chosen.values())]
 
 
@@ -123,44 +135,72 @@ def _candidates(question: str, passages: tuple[Passage, ...]) -> list[_Candidate
     """Return the sentences that may answer, best first; none for a question without content words."""
     if not content_words(question):
         return []
-    spans = [[passage.text[start:end] for start, end in sentence_spans(passage.text)] for passage in passages]
+    by_passage = [statements_of(passage.text) for passage in passages]
     titles = [passage.title or "" for passage in passages]
-    overlap = Overlap(question, [*titles, *(sentence for sentences in spans for sentence in sentences)])
+    # What says nothing, such as a heading, still tells what the sentence after it is about.
+    texts = [
+        statement.said or passage.text[statement.start : statement.end]
+        for passage, statements in zip(passages, by_passage, strict=True)
+        for statement in statements
+    ]
+    subject = _HOW.sub(" ", question)
+    overlap = Overlap(subject if content_words(subject) else question, [*titles, *texts])
+    asked = frozenset(overlap.words)
     cue = _Cue(question)
     candidates: list[_Candidate] = []
     place = len(titles)
-    for rank, (passage, sentences) in enumerate(zip(passages, spans, strict=True)):
-        found = overlap.found[place : place + len(sentences)]
-        place += len(sentences)
+    for rank, (passage, statements) in enumerate(zip(passages, by_passage, strict=True)):
+        found = overlap.found[place : place + len(statements)]
+        place += len(statements)
         in_title = overlap.found[rank]
         in_passage = in_title.union(*found)
         cosine = min(max(passage.score, 0.0), 1.0)
         before: frozenset[str] = frozenset()
         before_weight = 0.0
-        for sentence, own in zip(sentences, found, strict=True):
-            asks = bool(_QUESTION.search(sentence))
-            if not asks and not _is_heading(sentence, own):
+        for statement, own in zip(statements, found, strict=True):
+            said = statement.said
+            asks = bool(_QUESTION.search(said))
+            if said and not asks and not _is_heading(said, own):
                 nearby = before - own
                 titled = in_title - own - nearby
                 share = overlap.share(own)
                 support = share + before_weight * overlap.share(nearby) + _TITLE * overlap.share(titled)
                 elsewhere = overlap.share(in_passage - own - nearby - titled)
-                score = support + _PASSAGE * elsewhere + _COSINE * cosine - _RANK * rank + cue.bonus(sentence)
+                score = support + _PASSAGE * elsewhere + _COSINE * cosine - _RANK * rank
+                score += cue.bonus(said) + _DENSITY * _density(said, own) - _form_costs(statement)
                 if passage.score != 0:
                     supported = support + min(cosine, _COSINE_LIMIT) >= _ENOUGH_WITH_COSINE
                 else:
                     supported = (support + overlap.share(in_passage)) / 2 >= _ENOUGH_WORDS_ALONE
-                text = defuse_markers(" ".join(sentence.split()))
-                candidates.append(_Candidate(text=text, number=passage.number, score=score, supported=supported))
+                candidates.append(_Candidate(said, passage.number, score, supported, asked - own))
             before, before_weight = own, _AFTER_QUESTION if asks else _BEFORE
     return sorted(candidates, key=lambda candidate: -candidate.score)
 
 
-def _is_heading(sentence: str, found: frozenset[str]) -> bool:
-    """Return whether a line only names a subject: a Markdown heading, or an unended line with no word of its own."""
-    if sentence.startswith("#") and "\n" not in sentence:
-        return True
-    return not _ENDED.search(sentence) and len(content_words(sentence)) <= len(found)
+def _is_heading(said: str, found: frozenset[str]) -> bool:
+    """Return whether a line only names a subject: it is not ended, and has no word of its own."""
+    return not _ENDED.search(said) and len(content_words(said)) <= len(found)
+
+
+def _density(said: str, found: frozenset[str]) -> float:
+    """Return how much of a sentence is what was asked for: of two that hold the same, the shorter one is to the point."""
+    return len(found) / max(len(content_words(said)), len(found), 1)
+
+
+def _form_costs(statement: Statement) -> float:
+    """Return what a statement loses because it does not read as a whole sentence."""
+    said = statement.said
+    if _ENDED.search(said):
+        return _LEADS_ON if said.endswith((":", "：")) else 0.0
+    plain = _TICKED.sub("", said)
+    if len(_SIGN.findall(plain)) > _MOST_SIGNS * len(plain):
+        return _CODE
+    return 0.0 if statement.listed else _UNENDED
+
+
+def _compared(said: str) -> str:
+    """Return what two copies of a sentence have in common: neither white space nor the numbers of notes."""
+    return "".join(_NOTE_NUMBER.sub("", said).split()).casefold()
 
 
 class _Cue:
