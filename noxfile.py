@@ -21,7 +21,7 @@ PYTHONS = nox.project.python_versions(PROJECT)
 @nox.session
 def lint(session: nox.Session) -> None:
     """Check style and formatting."""
-    session.install("ruff>=0.8")
+    session.install("ruff>=0.17,<0.18")
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
 
@@ -29,7 +29,7 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def typecheck(session: nox.Session) -> None:
     """Check types: the package strictly, and the tests that pin the public types."""
-    session.install("-e", ".[test]", "mypy>=1.13")
+    session.install("-e", ".[test]", "mypy>=2.4,<3")
     session.run("mypy")
     session.run("mypy", "--strict", "tests/typing/positive.py")
     session.run("python", "-m", "pytest", "-q", "tests/typing")

@@ -375,11 +375,12 @@ def _cut_anew(run: _Run, source: Source) -> Steps[None]:
     while True:
         with run.bot.core.storage.read(run.bot.scope) as reader:
             states = reader.states(source.id, after=after, stale=True, limit=100)
-            stored = [(state, reader.version(state.version_id), reader.text(state.version_id)) for state in states]
         if not states:
             return
         after = states[-1].key
-        for state, version, text in stored:
+        for state in states:
+            with run.bot.core.storage.read(run.bot.scope) as reader:  # one text at a time, for each may be large
+                version, text = reader.version(state.version_id), reader.text(state.version_id)
             if version is None or text is None:
                 continue
             parsed = ParsedDocument(

@@ -36,6 +36,7 @@ _GATHER_BYTES: Final = 8 * 1024 * 1024
 _COMMIT_DOCUMENTS: Final = 512
 _COMMIT_BYTES: Final = 8 * 1024 * 1024
 _PATIENCE: Final = 5
+_NOT_FOUND: Final = 404
 
 Name = tuple[str, str]
 """A document's identity in its bot: source id and key."""
@@ -142,7 +143,7 @@ class DocumentWriter:
         """Return a vector for each content hash, embedding only those the tenant has not got yet.
 
         If the embedder refuses a batch for what is in it, its documents are tried one by one, and those refused again
-        leave the batch as failed.
+        leave the batch as failed, one alone in its batch too: it must not stop those after it.
         """
         plans = {name: plan for name, plan in planned.items() if isinstance(plan, Plan)}
         texts = {
@@ -157,9 +158,9 @@ class DocumentWriter:
         missing = {name: text for name, text in texts.items() if name not in vectors}
         try:
             vectors |= yield from self._embed(missing)
-        except ProviderRequestError:
-            if len(plans) == 1 and len(planned) == 1:
-                raise
+        except ProviderRequestError as problem:
+            if problem.status == _NOT_FOUND:
+                raise  # the model's name or the server's address is wrong, and no document at fault
             for name, plan in plans.items():
                 own = {c.content_hash: missing[c.content_hash] for c in plan.chunks if c.content_hash in missing}
                 try:

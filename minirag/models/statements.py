@@ -16,10 +16,13 @@ _HEADING = re.compile(r" {0,3}#{1,6}(?:[ \t]|\Z)")
 # Table rules, underlines and breaks between sections: `|---|:-:|`, `====`, `+---+`, `* * *`.
 _RULE = re.compile(r"(?=(?:[^\S\n]*[-=:|+*_~]){3})[-=:|+*_~\s]+\Z")
 # What only a program or a browser reads: prompts, the names of call-outs, targets of links, lone tags and comments.
-_UNREADABLE = re.compile(r"\s*(?:>>>|(?:!!!|\?\?\?|:::)\+?\s*\w*\s*\Z|\.\.\.\s*\Z|\[[^\]\n]+\]:\s+\S+\s*\Z|<[!/a-zA-Z][^>\n]*>\s*\Z)")
+_UNREADABLE = re.compile(
+    r"\s*(?:>>>|(?:!!!|\?\?\?|:::)\+?\s*\w*\s*\Z|\.\.\.\s*\Z|\[[^\]\n]+\]:\s+\S+\s*\Z|<[!/a-zA-Z][^>\n]*>\s*\Z)"
+)
 _LIST_MARK = re.compile(r"(?:(?:[-*+•](?:\s+\[[ xX]\])?|>(?!\s*\d)|\d{1,3}\))\s+)+")
 _IMAGE = re.compile(r"!\[([^\[\]\n]*)\]\([^()\s]*(?:\s[^()]*)?\)")
 _LINK = re.compile(r"\[([^\[\]]+)\]\(([^()\s]*(?:\([^()\s]*\)[^()\s]*)*)(?:\s+\"[^\"]*\")?\)|<?https?://[^\s>]+>?")
+_ITEM_NUMBER = re.compile(r"\d{1,3}[.)]")
 _CELL_BORDER = re.compile(r"\s*\|\s*")
 
 
@@ -77,7 +80,7 @@ def _without_markup(said: str, mark: re.Match[str] | None, *, row: bool) -> str:
     if _LINK.search(said) and not words_of(_LINK.sub(" ", said)) and not said.endswith((".", "!", "。", "！")):
         return ""
     said = defuse_markers(_LINK.sub(lambda link: link[1] or link[0], said))
-    return said if any(not word.isdigit() for word in words_of(said)) else ""
+    return "" if _ITEM_NUMBER.fullmatch(said) or not words_of(said) else said
 
 
 def _silent_lines(text: str) -> list[tuple[int, int]]:

@@ -1,6 +1,7 @@
 """Conformance suites for providers. Subclass one in a test file, say how to make your provider, and run pytest.
 
-Each test is named after the clause of the interface it holds. Importing this module needs pytest and hypothesis.
+Each test is named after the clause of the interface it holds. `WorkspaceMachine` drives a whole workspace, made of
+whatever parts, with two tenants beside a dictionary. Importing this module needs pytest and hypothesis.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from minirag.testing.embedder import EmbedderConformance
     from minirag.testing.keyword_index import KeywordIndexConformance
     from minirag.testing.llm import LLMConformance
+    from minirag.testing.machine import WorkspaceMachine, run_workspace_machine
     from minirag.testing.parser import ParserConformance
     from minirag.testing.storage import StorageConformance
     from minirag.testing.vector_index import VectorIndexConformance
@@ -24,6 +26,8 @@ __all__ = [
     "ParserConformance",
     "StorageConformance",
     "VectorIndexConformance",
+    "WorkspaceMachine",
+    "run_workspace_machine",
 ]
 
 _MODULES = {
@@ -34,6 +38,8 @@ _MODULES = {
     "ParserConformance": "parser",
     "StorageConformance": "storage",
     "VectorIndexConformance": "vector_index",
+    "WorkspaceMachine": "machine",
+    "run_workspace_machine": "machine",
 }
 
 

@@ -39,6 +39,7 @@ _HANDLE = st.integers(0, 2)
 _LABEL = st.none() | st.sampled_from(("inline", "notes", "files"))
 _K = st.sampled_from((1, 2, 3, 5, 8, 1_000))
 _KEPT_CITATIONS = 20
+_MOST_HANDLES = 3
 
 
 def run_workspace_machine(
@@ -191,9 +192,15 @@ class WorkspaceMachine(WritingMachine):
 
     def _keep(self, tenant: str, name: str, expected: ExpectedBot, answer: Answer) -> None:
         check_answer(answer, expected)
+        (rival,) = set(TENANTS) - {tenant}
+        for other in list(self.tenants[rival])[:1]:
+            for citation in answer.citations[:1]:
+                with pytest.raises(EvidenceGoneError):
+                    self.session(rival).bot(other).open(citation)
         self.cited += [(tenant, name, expected, citation) for citation in answer.citations]
         del self.cited[:-_KEPT_CITATIONS]
 
+    @precondition(lambda self: self.cited)
     @rule(handle=_HANDLE)
     def old_citations_keep_their_evidence(self, *, handle: int) -> None:
         for tenant, name, expected, citation in self.cited:
@@ -230,27 +237,19 @@ class WorkspaceMachine(WritingMachine):
             for chat_id in model.chats:
                 _refuses(ChatNotFoundError, bot.chat, chat_id)
                 _refuses(ChatNotFoundError, bot.chats.delete, chat_id)
-        for owner, _, _, citation in self.cited:
-            if owner == rival:
-                with pytest.raises(EvidenceGoneError):
-                    bot.open(citation)
 
     # ---------------------------------------------------------------- life cycle
-    @rule(number=st.integers(1, 3))
+    @rule(number=st.integers(0, _MOST_HANDLES))
     def reopen(self, *, number: int) -> None:
-        while self.handles:
+        """Close every workspace and open so many; none: open one more beside those there are."""
+        while number and self.handles:
             self.handles.pop().close()
-        for _ in range(number):
+        for _ in range(number or int(len(self.handles) < _MOST_HANDLES)):
             self.open()
 
-    @precondition(lambda self: len(self.handles) < 3)
-    @rule()
-    def open_once_more(self) -> None:
-        self.open()
-
-    @rule(tenant=_TENANT, handle=_HANDLE, sure=st.integers(0, 3))
+    @rule(tenant=_TENANT, handle=_HANDLE, sure=st.integers(0, 9))
     def delete_tenant(self, *, tenant: str, handle: int, sure: int) -> None:
-        if sure == 0:
+        if sure == 9:
             session = self.session(tenant, handle)
             self.handles[handle % len(self.handles)].tenants.delete(tenant)
             assert session.bots.list() == []

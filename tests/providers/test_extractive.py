@@ -168,6 +168,31 @@ def test_no_sentence_follows_once_the_question_is_covered() -> None:
     assert phone in both
 
 
+def test_a_question_of_one_word_is_not_covered_by_a_sentence() -> None:
+    """It asks for what there is to say about a subject."""
+    assert ask("What does a cat do?", "A cat sleeps all day. A cat eats fish.", sentences=3).count("[1]") == 2
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "A laptop may be returned to the shop in the following way:",
+        "Laptop returned, phones, chargers, cables and more",
+    ],
+)
+def test_a_whole_sentence_goes_before_one_that_is_not(line: str) -> None:
+    """A lead-in and a line that no full stop ends are said after a sentence that holds as much."""
+    sentence = "A laptop may be returned to any shop, by post or by courier, complete with charger, box and manual."
+    assert ask("May a laptop be returned?", f"{line}\n\n{sentence}") == f"{sentence} [1]"
+
+
+def test_of_sentences_that_cover_the_question_the_shortest_is_said() -> None:
+    """As no other follows it, it had better be to the point."""
+    long = "Timeouts are on by default, so that a connection which is never made raises an error rather than hanging."
+    short = "The default timeout is five seconds."
+    assert ask("What is the default timeout?", f"{long} {short}", sentences=3) == f"{short} [1]"
+
+
 def test_a_sentence_of_two_documents_is_said_once() -> None:
     """Note numbers and white space make no other sentence of it."""
     texts = ("A used laptop may be returned within 30 days [1].", "A used laptop may be  returned within 30 days (12).")

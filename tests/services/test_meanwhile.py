@@ -171,6 +171,28 @@ def test_engines_of_the_deleted_are_closed(
     assert Closing.closed == before + 1
 
 
+# ---------------------------------------------------------------- what an embedder refuses
+def test_a_refused_document_that_fills_a_batch_fails_alone(bot: minirag.Bot, embedder: Any) -> None:
+    """Also a document that is alone in its batch, since it is long, does not stop those after it."""
+    embedder.fail_on = "poison"
+    embedder.error = errors.ProviderRequestError("400: unacceptable", provider="tests", status=400)
+    pages = [
+        "\n\n".join(f"Page {page} of {name}. " * 60 for page in range(10)) for name in ("good", "poison", "better")
+    ]
+    report = bot.add(DocumentInput(text=text, key=str(number)) for number, text in enumerate(pages))
+    assert [entry.key for entry in report.added] == ["0", "2"]
+    assert [entry.key for entry in report.failed] == ["1"]
+
+
+def test_a_wrong_model_is_an_error_and_no_document_at_fault(bot: minirag.Bot, embedder: Any) -> None:
+    """If the server does not know the model, the call ends at once instead of failing each document by itself."""
+    embedder.fail_on = ""
+    embedder.error = errors.ProviderRequestError("404: no such model", provider="tests", status=404)
+    with pytest.raises(errors.ProviderRequestError, match="no such model"):
+        bot.add([DocumentInput(text=f"Number {number}.", key=str(number)) for number in range(20)])
+    assert bot.documents.count() == 0
+
+
 # ---------------------------------------------------------------- what is equal to Python, but not to a filter
 @pytest.mark.parametrize(("old", "new"), [(1, True), (1, 1.0), (0, False), (True, 1)])
 def test_a_type_alone_is_a_change(bot: minirag.Bot, old: Any, new: Any) -> None:

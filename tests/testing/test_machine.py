@@ -13,7 +13,7 @@ from minirag.testing.machine_listening import FACES
 from minirag.testing.machine_oracle import FOLDER, TENANTS, Given
 
 VARIABLE = "MINIRAG_MACHINE_PROGRAMMES"
-PROGRAMMES = 14
+PROGRAMMES = 20
 DOCUMENTS = [
     Given("a", "The red kettle of {c} boils water in two minutes.", "Kettles", {"lang": "en"}),
     Given("b", "The bridge is closed on Mondays.", None, {"year": 2020}),
@@ -65,7 +65,7 @@ def _tour(machine: Machine, *, short: bool, **bot: Any) -> None:
     """Call every rule, and where there are two ways the one or the other."""
     tenant = bot["tenant"]
     question = {"query": "How fast does the kettle boil water?", "where": None}
-    machine.open_once_more()
+    machine.reopen(number=0)
     machine.write_files(tenant=tenant, changes={"a.txt": "A kettle.", "b.txt": "Gone."})
     machine.add(**bot, label="notes", documents=DOCUMENTS, several=short)
     machine.add_again(**bot, place=0, changes={"title": "Kettles"}, near=short)

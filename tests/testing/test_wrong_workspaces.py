@@ -111,13 +111,6 @@ def fusion_uses_old_postings(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Partitions, "keyword", stale)
 
 
-def types_are_not_told_apart(patch: pytest.MonkeyPatch) -> None:
-    """Break ingestion: metadata that change from 1 to True count as unchanged."""
-    from minirag._services import planning
-
-    patch.setattr(planning, "encode_metadata", dict)
-
-
 def stale_documents_stay_stale(patch: pytest.MonkeyPatch) -> None:
     """Break the counters: a document that needed no cutting is not stale any more, but is still counted."""
     update = SqlAlchemyWriter.update_document
@@ -172,7 +165,6 @@ WRONG: list[Patch] = [
     evidence_is_anybodys,
     messages_name_the_neighbours,
     fusion_uses_old_postings,
-    types_are_not_told_apart,
     stale_documents_stay_stale,
     chunks_begin_one_too_late,
     embedders_are_shared_wrongly,
