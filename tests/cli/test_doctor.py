@@ -62,6 +62,10 @@ def test_a_package_of_the_same_name(
 ) -> None:
     """Another distribution that installs `minirag` is a problem, told with the way out."""
     distribution(empty, "minirag-hku", files)
+    (empty / "minirag").mkdir()
+    for name in ("__init__.py", "base.py"):
+        # From 3.12 on a distribution's files are those that are there.
+        (empty / "minirag" / name).touch()
     monkeypatch.syspath_prepend(str(empty))
     result = cli("doctor", "--json")
     assert result.code == 1

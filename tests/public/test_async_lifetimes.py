@@ -153,5 +153,8 @@ def test_a_workspace_never_closed_is_warned_of(folder: Path) -> None:
 
     asyncio.run(main())
     time.sleep(0.05)  # until the thread has let go of what it opened
-    with pytest.warns(ResourceWarning, match="was never closed"):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
         gc.collect()
+    # From 3.13 on a connection that is found first adds a warning of its own.
+    assert any("was never closed" in str(warning.message) for warning in caught)

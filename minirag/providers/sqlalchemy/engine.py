@@ -86,15 +86,20 @@ def connect(settings: Settings) -> sqlite3.Connection:
         cached_statements=256,
     )
     # Memory mapping stays off: a file cut short by another program would kill the process instead of raising.
-    for pragma in (
-        "foreign_keys = ON",
-        "secure_delete = ON",
-        f"synchronous = {'FULL' if settings.full else 'NORMAL'}",
-        "temp_store = MEMORY",
-        f"cache_size = -{_CACHE_KIB}",
-        f"journal_size_limit = {_JOURNAL_LIMIT}",
-    ):
-        connection.execute(f"PRAGMA {pragma}")
+    try:
+        for pragma in (
+            "foreign_keys = ON",
+            "secure_delete = ON",
+            f"synchronous = {'FULL' if settings.full else 'NORMAL'}",
+            "temp_store = MEMORY",
+            f"cache_size = -{_CACHE_KIB}",
+            f"journal_size_limit = {_JOURNAL_LIMIT}",
+        ):
+            connection.execute(f"PRAGMA {pragma}")
+    except BaseException:
+        # A damaged file is noticed by the first statement; nobody else would close the connection.
+        connection.close()
+        raise
     return connection
 
 
