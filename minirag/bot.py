@@ -11,6 +11,7 @@ from minirag._services.core import BotContext, Core
 from minirag._services.evaluation import evaluate
 from minirag._services.evidence import Evidence
 from minirag._services.ingestion import add, ingest
+from minirag._services.maintenance import optimize, statistics
 from minirag._services.multi_search import search_many
 from minirag._services.profiles import change_bot
 from minirag._services.progress import choose_progress
@@ -22,7 +23,7 @@ from minirag.documents import Documents
 from minirag.errors import InvalidInputError
 from minirag.interfaces import TenantScope
 from minirag.models.answers import Answer, AnswerEvent, Citation
-from minirag.models.checks import check_integer, clipped
+from minirag.models.checks import check_flag, check_integer, clipped
 from minirag.models.reports import BotStats, EvaluationReport, IngestReport
 from minirag.models.search import SearchResults
 from minirag.models.tenants import BotProfile, BotRecord, Source
@@ -182,12 +183,22 @@ class Bot:
         return Citation.open(bound, before, after)
 
     def stats(self) -> BotStats:
-        """Return how large the bot is."""
-        core = self._context.core
-        core.check()
-        with core.storage.read(self._context.scope) as reader:
-            self._context.record(reader)
-            return reader.stats(self.id)
+        """Return how large the bot is, and where its indexes stand; loads none of them."""
+        return statistics(self._context)
+
+    def optimize(self, wait: bool = True) -> BotStats:  # noqa: FBT001, FBT002 - the public contract
+        """Finish pending index work, and return the bot's statistics.
+
+        Searches are right without it: it builds the faster engine of a large bot now instead of beside later searches, and
+        keeps what a new process begins with.
+
+        Args:
+            wait: False to have it done in the background.
+
+        Raises:
+            StorageError: if a file cannot be written.
+        """
+        return optimize(self._context, wait=check_flag("wait", wait))
 
     def evaluate(self, queries: Mapping[str, str], qrels: Mapping[str, Mapping[str, int]]) -> EvaluationReport:
         """Return nDCG@10, recall@100 and MRR@10 of each search mode over judged queries.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -13,10 +12,13 @@ from typing import Any, Literal, Self, TypeVar, cast
 from minirag._services.core import Core, TenantContext
 from minirag._services.engines import Engines
 from minirag._services.indexing import Partitions
+from minirag._services.locations import check_location, derived_folder, master_key, shown
+from minirag._services.maintenance import Maintenance
 from minirag._services.profiles import Defaults
 from minirag._services.secrets import Secrets
+from minirag._services.snapshots import SnapshotFolder
 from minirag.config import WorkspaceConfig, config_from, config_from_environment
-from minirag.errors import ConfigurationError, InvalidInputError, SecretKeyMismatchError, TenantNotFoundError
+from minirag.errors import ConfigurationError, InvalidInputError, TenantNotFoundError
 from minirag.interfaces import (
     LLM,
     Chunker,
@@ -34,7 +36,6 @@ from minirag.models.tenants import INSTANCE, ProviderRef
 from minirag.models.urls import UrlPolicy
 from minirag.plugins.registry import Registry, parse_ref
 from minirag.security.envelope import MasterKey, Vault
-from minirag.security.key_file import load_key_file, load_or_create_key_file
 from minirag.session import TenantSession
 from minirag.tenants import Tenants
 
@@ -42,7 +43,6 @@ __all__ = ["Workspace"]
 
 T = TypeVar("T")
 Named = str | Mapping[str, Any] | ProviderRef
-_PASSWORD = re.compile(r"(://[^/@:]*):[^/]*@")
 _DURABILITIES: tuple[Literal["normal", "full"], ...] = ("normal", "full")
 
 
@@ -69,6 +69,7 @@ class Workspace:
         url_policy: UrlPolicy | Mapping[str, Any] | None = None,
         plugins: Iterable[object] | None = None,
         registry: Registry | None = None,
+        cache_dir: str | os.PathLike[str] | None = None,
         location: str = "(parts)",
     ) -> None:
         """Compose a workspace from ready-made parts, which it does not close; `open` makes parts of its own.
@@ -81,6 +82,7 @@ class Workspace:
             url_policy: which URLs may be read.
             plugins: None for every installed plugin, else those to load.
             registry: a registry to share, instead of `plugins`.
+            cache_dir: the folder of files derived from the database, such as snapshots of indexes; None for none.
             location: for messages.
         """
         for name, part, interface in (("storage", storage, Storage), ("index", index, VectorIndex)):
@@ -103,14 +105,21 @@ class Workspace:
         if master is not None and not isinstance(master, MasterKey):
             raise InvalidInputError("secret_key must be a str or bytes, as minirag.generate_secret_key() makes it")
         keywords = _make_keyword_index()
+        snapshots = (
+            None
+            if cache_dir is None
+            else SnapshotFolder(Path(cache_dir), storage.workspace_id, read_only=storage.read_only)
+        )
+        partitions = Partitions(index, keywords, budget=memory_budget, snapshots=snapshots)
         self._core = Core(
             storage=storage,
-            partitions=Partitions(index, keywords, budget=memory_budget),
+            partitions=partitions,
+            maintenance=Maintenance(partitions, storage, index, keywords),
             keyword_index=keywords,
             engines=engines,
             secrets=Secrets(storage, Vault(master)),
             fetcher=_make_fetcher(url_policy),
-            location=_shown(location),
+            location=shown(location),
         )
         self._defaults = Defaults(
             llm=engines.refer("llm", llm if llm is not None else "extractive"),
@@ -152,7 +161,8 @@ class Workspace:
             llm: what answers for new bots; `"extractive"`, which composes answers of the documents' sentences.
             reranker: what orders the best hits of new bots anew; none.
             secret_key: the master key of stored credentials; a folder makes and keeps its own.
-            cache_dir: where files derived from the database may lie, if not in the folder; none are written so far.
+            cache_dir: where files derived from the database lie, if not in the folder's `index/`; for a database
+                URL by default in the user's cache folder.
             memory_budget: bytes that loaded indexes may take, least recently used first out; None for no limit.
             durability: `"normal"`: what was acknowledged survives the death of the process; `"full"`: loss of power too.
             url_policy: which URLs may be read, such as `{"allow": ["127.0.0.1:8000"]}`.
@@ -164,7 +174,7 @@ class Workspace:
             StorageError: if the database cannot be opened, is damaged, or was written by a newer release.
             SecretKeyMismatchError: if the given key is not the one in the folder or of the stored secrets.
         """
-        place = _check_location(location)
+        place = check_location(location)
         check_flag("read_only", read_only)
         check_choice("durability", durability, _DURABILITIES)
         if cache_dir is not None:
@@ -184,10 +194,11 @@ class Workspace:
                 embedder=embedder if embedder is not None else "minilm",
                 llm=llm,
                 reranker=reranker,
-                secret_key=_master_key(place, database, secret_key),
+                secret_key=master_key(place, database, secret_key),
                 memory_budget=memory_budget,
                 url_policy=url_policy,
                 registry=registry,
+                cache_dir=derived_folder(place, cache_dir, database.workspace_id),
                 location=place,
             )
         except BaseException:
@@ -249,6 +260,7 @@ class Workspace:
         if self._core.pid != os.getpid():
             # Connections and engines belong to the process that was forked; closing them here would end them there.
             return
+        self._core.maintenance.close()
         self._core.partitions.clear()
         self._core.engines.close()
         for part in reversed(self._owned):
@@ -284,28 +296,6 @@ class Workspace:
         )
 
 
-def _check_location(location: object) -> str:
-    if not isinstance(location, str | os.PathLike):
-        raise InvalidInputError(f"location must be a folder's path or a database URL, not {clipped(location)}")
-    text = check_text("location", os.fspath(location), maximum=4_000)
-    if "://" in text:
-        return text
-    try:
-        folder = Path(text).expanduser()
-        is_file = folder.exists() and not folder.is_dir()
-    except (OSError, RuntimeError) as problem:
-        reason = getattr(problem, "strerror", problem)
-        raise InvalidInputError(f"location {clipped(text)} cannot be a folder: {reason}") from problem
-    if is_file:
-        raise InvalidInputError(f"location {clipped(text)} is a file; a workspace is a folder")
-    return str(folder.absolute())
-
-
-def _shown(location: str) -> str:
-    """Return a location without a password."""
-    return _PASSWORD.sub(r"\1:***@", location)
-
-
 def _part(
     registry: Registry,
     kind: Literal["storage", "vector_index"],
@@ -319,39 +309,6 @@ def _part(
     made = registry.create(kind, parse_ref(kind, value), context)
     owned.append(made)
     return made
-
-
-def _master_key(location: str, storage: Storage, given: str | bytes | None) -> MasterKey | None:
-    """Return the master key: the one given, the folder's own, or a new one for a folder without secrets.
-
-    Raises:
-        SecretKeyMismatchError: if two of them disagree.
-    """
-    file = None if "://" in location else Path(location) / "master.key"
-    if given is not None and not isinstance(given, str | bytes):
-        raise InvalidInputError("secret_key must be a str or bytes, as minirag.generate_secret_key() makes it")
-    key = MasterKey(given) if given is not None else None
-    if file is not None and file.exists():
-        on_file = load_key_file(file)
-        if key is not None and key.id != on_file.id:
-            raise SecretKeyMismatchError(
-                f"the secret_key given is not the one in {str(file)!r}; leave it out, or give the right one"
-            )
-        key = on_file
-    with storage.directory() as directory:
-        has_secrets, known = directory.has_secrets(), directory.setting("master_key_id")
-    if key is None and file is not None and not has_secrets and not storage.read_only:
-        key = load_or_create_key_file(file)
-    if key is None:
-        return None
-    if has_secrets and known is not None and known != key.id:
-        raise SecretKeyMismatchError(
-            f"workspace {_shown(location)!r} holds secrets encrypted with another master key; give the one it was made with"
-        )
-    if known != key.id and not storage.read_only:
-        with storage.directory(write=True) as directory:
-            directory.put_setting("master_key_id", key.id)
-    return key
 
 
 def _make_keyword_index() -> KeywordIndex:

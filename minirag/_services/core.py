@@ -16,6 +16,7 @@ from minirag.models.tenants import BotProfile, BotRecord, Tenant
 if TYPE_CHECKING:
     from minirag._services.engines import Engines
     from minirag._services.indexing import Partitions
+    from minirag._services.maintenance import Maintenance
     from minirag._services.secrets import Secrets
 
 __all__ = ["BotContext", "Core", "TenantContext"]
@@ -27,6 +28,7 @@ class Core:
 
     storage: Storage
     partitions: Partitions
+    maintenance: Maintenance
     keyword_index: KeywordIndex
     engines: Engines
     secrets: Secrets

@@ -2,27 +2,38 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 import numpy as np
 
+from minirag._services.snapshots import SnapshotFolder
 from minirag.interfaces import KeywordIndex, KeywordPartition, TenantScope, VectorIndex, VectorPartition
 from minirag.interfaces.records import LogPosition
+from minirag.interfaces.snapshots import SnapshotDamagedError, SnapshotReader
 from minirag.interfaces.storage import Reader
 from minirag.models.tenants import BotRecord
 
 if TYPE_CHECKING:
     from minirag.types import Keys
 
-__all__ = ["Partitions", "StaleViewError"]
+__all__ = ["KEYWORD", "Loaded", "PartitionName", "Partitions", "StaleViewError"]
 
 P = TypeVar("P", VectorPartition, KeywordPartition)
+PartitionName = tuple[str, str, str]
+"""Tenant id, bot id, and the embedding space's fingerprint or `KEYWORD`."""
+
+KEYWORD: Final = "keyword"
 _EMPTY: Final = LogPosition(0, 0)
 _NONE: Final[Keys] = np.empty(0, dtype=np.int64)
+_OVERHEAD: Final = 4_096
+"""Bytes that an entry costs beside what its partition says of itself."""
+
+_LOG = logging.getLogger("minirag")
 
 
 class StaleViewError(Exception):
@@ -31,26 +42,68 @@ class StaleViewError(Exception):
 
 @dataclass(slots=True)
 class Loaded(Generic[P]):
-    """One partition, the log position it stands at, and the lock of its one writer."""
+    """One partition, the log position it stands at, and the lock of its one writer.
+
+    Attributes:
+        changed: entries that came or went since the partition was last kept in a snapshot.
+        size: the bytes it is counted with.
+    """
 
     partition: P
+    scope: TenantScope
+    load: Callable[[SnapshotReader], P]
     position: LogPosition = _EMPTY
+    changed: int = 0
+    size: int = _OVERHEAD
     lock: threading.Lock = field(default_factory=threading.Lock)
+
+
+@dataclass(frozen=True, slots=True)
+class _Source(Generic[P]):
+    """How a kind of partition is made, loaded and fed.
+
+    Attributes:
+        form: the index's `snapshot_format`.
+        feed: yields, for all of the bot's chunks or those of some keys, the keys that are present and what
+            `apply` takes after the keys to remove.
+        nothing: what `apply` takes if nothing is added.
+    """
+
+    form: str
+    make: Callable[[], P]
+    load: Callable[[SnapshotReader], P]
+    feed: Callable[[Keys | None], Iterator[tuple[Keys, tuple[Any, ...]]]]
+    nothing: tuple[Any, ...]
 
 
 class Partitions:
     """The partitions that searches of this process have needed, least recently used first out.
 
-    A partition is a cache: it is fed from the storage, replays the log when others have written, and is built anew
-    when the log is not a continuation of what it has seen.
+    A partition is a cache. It begins with its snapshot, if there is one that the log continues, and else with what the
+    storage holds; it replays the log when others have written; and it is built anew when the log is not a continuation
+    of what it has seen.
+
+    Attributes:
+        snapshots: the folder of snapshots; None if none are kept.
     """
 
-    def __init__(self, vectors: VectorIndex, keywords: KeywordIndex, *, budget: int | None = None) -> None:
+    def __init__(
+        self,
+        vectors: VectorIndex,
+        keywords: KeywordIndex,
+        *,
+        budget: int | None = None,
+        snapshots: SnapshotFolder | None = None,
+    ) -> None:
         self._vectors = vectors
         self._keywords = keywords
         self._budget = budget
-        self._loaded: OrderedDict[tuple[str, str, str], Loaded[Any]] = OrderedDict()
+        self.snapshots = snapshots
+        self._loaded: OrderedDict[PartitionName, Loaded[Any]] = OrderedDict()
+        self._size = 0
         self._lock = threading.Lock()
+        self.changed: Callable[[PartitionName, Loaded[Any]], None] = _ignore
+        """Called after a partition was brought level, by `Maintenance`."""
 
     def dense(
         self, reader: Reader, scope: TenantScope, bot: BotRecord, *, position: LogPosition, rebuild: bool = False
@@ -60,100 +113,178 @@ class Partitions:
         Raises:
             StaleViewError: if the partition is ahead of the reader; take a new view, and after some tries `rebuild`.
         """
-
-        def make() -> VectorPartition:
-            return self._vectors.partition(scope, bot.id, bot.space)
-
-        def feed(partition: VectorPartition, keys: Keys | None) -> None:
-            batches = list(reader.vectors(bot.id, keys)) if keys is not None else None
-            if batches is None:
-                for batch, vectors in reader.vectors(bot.id):
-                    partition.apply(_NONE, batch, vectors)
-                return
-            assert keys is not None
-            empty = (_NONE, np.empty((0, bot.space.dimension), dtype=np.float32))
-            present, vectors = map(np.concatenate, zip(*(batches or [empty]), strict=True))
-            partition.apply(keys, present, vectors)
-
         name = (scope.tenant_id, bot.id, bot.space.fingerprint)
-        return self._level(reader, bot.id, name, make, feed, wanted=position, rebuild=rebuild)
+        entry = self._loaded.get(name)
+        if entry is not None and entry.position == position:
+            self._use(name)
+            return entry.partition  # type: ignore[no-any-return]  # of this name there is no other kind
+        source = _Source(
+            form=self._vectors.snapshot_format,
+            make=lambda: self._vectors.partition(scope, bot.id, bot.space),
+            load=lambda snapshot: self._vectors.load(scope, bot.id, bot.space, snapshot),
+            feed=lambda keys: ((some, (some, vectors)) for some, vectors in reader.vectors(bot.id, keys)),
+            nothing=(_NONE, np.empty((0, bot.space.dimension), dtype=np.float32)),
+        )
+        return self._level(reader, scope, name, source, wanted=position, rebuild=rebuild)
 
     def keyword(
         self, reader: Reader, scope: TenantScope, bot: BotRecord, *, position: LogPosition, rebuild: bool = False
     ) -> KeywordPartition:
         """Return the bot's postings, at the reader's position or later; raises as `dense` does."""
+        name = (scope.tenant_id, bot.id, KEYWORD)
+        entry = self._loaded.get(name)
+        if entry is not None and entry.position == position:
+            self._use(name)
+            return entry.partition  # type: ignore[no-any-return]
+        source = _Source(
+            form=self._keywords.snapshot_format,
+            make=lambda: self._keywords.partition(scope, bot.id),
+            load=lambda snapshot: self._keywords.load(scope, bot.id, snapshot),
+            feed=lambda keys: (
+                (np.array([text.key for text in texts], np.int64), (texts,))
+                for texts in reader.index_texts(bot.id, keys)
+            ),
+            nothing=((),),
+        )
+        return self._level(reader, scope, name, source, wanted=position, rebuild=rebuild)
 
-        def make() -> KeywordPartition:
-            return self._keywords.partition(scope, bot.id)
-
-        def feed(partition: KeywordPartition, keys: Keys | None) -> None:
-            if keys is None:
-                for texts in reader.index_texts(bot.id):
-                    partition.apply(_NONE, texts)
-            else:
-                partition.apply(keys, [text for texts in reader.index_texts(bot.id, keys) for text in texts])
-
-        name = (scope.tenant_id, bot.id, "keyword")
-        return self._level(reader, bot.id, name, make, feed, wanted=position, rebuild=rebuild)
+    def get(self, name: PartitionName) -> Loaded[Any] | None:
+        """Return a partition if it is loaded."""
+        return self._loaded.get(name)
 
     def forget(self, tenant_id: str, bot_id: str | None = None) -> None:
-        """Drop the partitions of a bot, or of a whole tenant."""
-        with self._lock:
-            for name in list(self._loaded):
-                if name[0] == tenant_id and bot_id in (None, name[1]):
-                    del self._loaded[name]
+        """Drop the partitions of a bot, or of a whole tenant, and their snapshots: there is no such bot any more."""
+        self._drop(lambda name: name[0] == tenant_id and bot_id in (None, name[1]))
+        if self.snapshots is not None:
+            self.snapshots.delete(tenant_id, bot_id)
+
+    def forget_spaces(self, scope: TenantScope, bot_id: str, *, keep: str) -> None:
+        """Drop a bot's vectors of every other embedding space than the one of this fingerprint."""
+        kept = (keep, KEYWORD)
+        self._drop(lambda name: name[:2] == (scope.tenant_id, bot_id) and name[2] not in kept)
+        if self.snapshots is not None:
+            self.snapshots.delete(scope.tenant_id, bot_id, keep=kept)
+
+    def damaged(self, scope: TenantScope, bot_id: str) -> None:
+        """Drop a bot's partitions and snapshots, of which a search has found one to be damaged."""
+        _LOG.warning("a snapshot of bot %s was damaged; its index is made anew from the database", bot_id)
+        self._drop(lambda name: name[:2] == (scope.tenant_id, bot_id))
+        if self.snapshots is not None:
+            self.snapshots.delete(scope.tenant_id, bot_id)
 
     def clear(self) -> None:
-        """Drop every partition."""
+        """Drop every partition; snapshots stay."""
+        self._drop(lambda _: True)
+
+    def replace(self, name: PartitionName, entry: Loaded[P], partition: P, position: LogPosition) -> None:
+        """Put a partition, such as one just loaded from its snapshot, in the place of an equal one that stands at `position`."""
+        with entry.lock:
+            if entry.position == position:
+                entry.partition = partition
+        self._count(name, entry)
+
+    def _drop(self, chosen: Callable[[PartitionName], bool]) -> None:
         with self._lock:
-            self._loaded.clear()
+            for name in [name for name in self._loaded if chosen(name)]:
+                self._size -= self._loaded.pop(name).size
+
+    def _use(self, name: PartitionName) -> None:
+        with self._lock:
+            if name in self._loaded:
+                self._loaded.move_to_end(name)
 
     def _level(
         self,
         reader: Reader,
-        bot_id: str,
-        name: tuple[str, str, str],
-        make: Callable[[], P],
-        feed: Callable[[P, Keys | None], None],
+        scope: TenantScope,
+        name: PartitionName,
+        source: _Source[P],
         *,
         wanted: LogPosition,
         rebuild: bool,
     ) -> P:
-        """Bring a partition to the wanted position, the reader's: by one replay of what changed, or anew beside the old one."""
+        """Bring a partition to the wanted position, the reader's: by replaying what changed, or anew beside the old one."""
         with self._lock:
             entry = self._loaded.get(name)
             if entry is None:
-                entry = self._loaded[name] = Loaded(make())
+                entry = self._loaded[name] = Loaded(source.make(), scope, source.load)
+                self._size += entry.size
             self._loaded.move_to_end(name)
         loaded: Loaded[P] = entry
-        if loaded.position != wanted:
-            with loaded.lock:
-                have = loaded.position
-                if have.sequence > wanted.sequence and not rebuild:
-                    raise StaleViewError
-                if 0 < have.sequence <= wanted.sequence and reader.nonce_at(bot_id, have.sequence) == have.nonce:
-                    keys = _touched(reader, bot_id, have.sequence)
-                    if len(keys):
-                        feed(loaded.partition, keys)
-                elif have != wanted:
-                    # A new partition, not a cleared one: searches under way keep the one they began with.
-                    partition = make()
-                    if wanted.sequence:
-                        feed(partition, None)
-                    loaded.partition = partition
-                loaded.position = wanted
-            self._trim(name)
-        return loaded.partition
+        with loaded.lock:
+            if loaded.position == _EMPTY and wanted != _EMPTY:
+                self._begin_with_snapshot(name, loaded, source)
+            have = loaded.position
+            if have.sequence > wanted.sequence and not rebuild:
+                raise StaleViewError
+            if 0 < have.sequence <= wanted.sequence and reader.nonce_at(name[1], have.sequence) == have.nonce:
+                loaded.changed += _replay(reader, name[1], loaded.partition, source, after=have.sequence)
+            elif have != wanted:
+                # A new partition, not a cleared one: searches under way keep the one they began with.
+                partition = source.make()
+                if wanted.sequence:
+                    for _, added in source.feed(None):
+                        partition.apply(_NONE, *added)
+                loaded.partition = partition
+                loaded.changed = len(partition)
+            loaded.position = wanted
+            partition = loaded.partition
+        self._count(name, loaded)
+        self.changed(name, loaded)
+        return partition
 
-    def _trim(self, newest: tuple[str, str, str]) -> None:
-        if self._budget is None:
+    def _begin_with_snapshot(self, name: PartitionName, loaded: Loaded[P], source: _Source[P]) -> None:
+        if self.snapshots is None or not source.form:
             return
+        try:
+            found = self.snapshots.open(*name, source.form)
+            if found is None:
+                return
+            header, snapshot = found
+            loaded.partition = source.load(snapshot)
+        except SnapshotDamagedError as problem:
+            _LOG.warning("a snapshot of bot %s is of no use (%s); its index is made anew", name[1], problem)
+            return
+        loaded.position = header.position
+        loaded.changed = 0
+
+    def _count(self, name: PartitionName, entry: Loaded[Any]) -> None:
+        """Count what a partition takes now, and let the least recently used ones go while all take more than the budget."""
+        size = entry.partition.nbytes + _OVERHEAD
         with self._lock:
-            total = sum(entry.partition.nbytes for entry in self._loaded.values())
-            for name in list(self._loaded):
-                if total <= self._budget or name == newest:
-                    break
-                total -= self._loaded.pop(name).partition.nbytes
+            if self._loaded.get(name) is not entry:
+                return  # dropped meanwhile
+            self._size += size - entry.size
+            entry.size = size
+            if self._budget is None:
+                return
+            while self._size > self._budget and len(self._loaded) > 1:
+                oldest = next(iter(self._loaded))
+                if oldest == name:
+                    self._loaded.move_to_end(name)
+                    continue
+                self._size -= self._loaded.pop(oldest).size
+
+
+def _ignore(name: PartitionName, loaded: Loaded[Any]) -> None:
+    del name, loaded
+
+
+def _replay(reader: Reader, bot_id: str, partition: P, source: _Source[P], *, after: int) -> int:
+    """Apply what changed since a log position; return how many keys that were.
+
+    What came is applied before what went: a search that looks in between meets keys that its view does not know, which it
+    notices, but misses none that it should find.
+    """
+    touched = _touched(reader, bot_id, after)
+    present = [_NONE]
+    for keys, added in source.feed(touched) if len(touched) else ():
+        partition.apply(keys, *added)
+        present.append(keys)
+    absent = np.setdiff1d(touched, np.concatenate(present))
+    if len(absent):
+        partition.apply(absent, *source.nothing)
+    return len(touched)
 
 
 def _touched(reader: Reader, bot_id: str, after: int) -> Keys:

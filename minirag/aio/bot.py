@@ -283,8 +283,12 @@ class AsyncBot:
         return await self._runner.call(self._bot.open, citation, before, after)
 
     async def stats(self) -> BotStats:
-        """Return how large the bot is."""
+        """Return how large the bot is, and where its indexes stand; loads none of them."""
         return await self._runner.call(self._bot.stats)
+
+    async def optimize(self, wait: bool = True) -> BotStats:  # noqa: FBT001, FBT002 - the public contract
+        """Finish pending index work, and return the bot's statistics; see `Bot.optimize`."""
+        return await self._runner.call(self._bot.optimize, wait)
 
     async def evaluate(self, queries: Mapping[str, str], qrels: Mapping[str, Mapping[str, int]]) -> EvaluationReport:
         """Return nDCG@10, recall@100 and MRR@10 of each search mode; see `Bot.evaluate`."""

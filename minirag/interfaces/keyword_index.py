@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from minirag.interfaces.snapshots import LogFedPartition, SnapshotReader
+
 if TYPE_CHECKING:
     from minirag.interfaces.scope import TenantScope
     from minirag.types import Keys, Scores
@@ -29,7 +31,7 @@ class IndexText:
     language: str
 
 
-class KeywordPartition(ABC):
+class KeywordPartition(LogFedPartition):
     """The postings of one bot. Its statistics are its own: no score depends on another bot's text.
 
     K1. After `apply(removed, added)` the partition holds what it held, less `removed`, plus `added`; idempotent.
@@ -40,6 +42,7 @@ class KeywordPartition(ABC):
     K4. `scores(query, keys)` returns each key's score, 0.0 without a query term, NaN for an absent key.
     K5. A query of stop words alone is searched with them.
     K6. One writer and many readers may work at once.
+    K7. A partition that was loaded from a snapshot answers as the one that wrote it did, and goes on from there.
     """
 
     @abstractmethod
@@ -59,11 +62,6 @@ class KeywordPartition(ABC):
         """Return the score of each key: 0.0 if it holds no query term, NaN if it is absent."""
 
     @property
-    def nbytes(self) -> int:
-        """The memory it takes, for the workspace's budget; 0 if unknown."""
-        return 0
-
-    @property
     @abstractmethod
     def analyzers(self) -> tuple[str, ...]:
         """The languages whose analysers are in use, sorted."""
@@ -79,6 +77,20 @@ class KeywordIndex(ABC):
     @abstractmethod
     def partition(self, scope: TenantScope, bot_id: str) -> KeywordPartition:
         """Return a new, empty partition; its caller feeds it from the log."""
+
+    @property
+    def snapshot_format(self) -> str:
+        """Name and version of what its partitions write, the analysers' version included; "" if it keeps none."""
+        return ""
+
+    def load(self, scope: TenantScope, bot_id: str, snapshot: SnapshotReader) -> KeywordPartition:
+        """Return a partition in the state that a snapshot of the same format holds. Called only with `snapshot_format`.
+
+        Raises:
+            SnapshotDamagedError: if the snapshot cannot be used.
+        """
+        del scope, bot_id, snapshot
+        raise NotImplementedError(f"{type(self).__name__} declares no snapshot_format")
 
     @abstractmethod
     def detect_language(self, text: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
+from minirag.interfaces.snapshots import LogFedPartition, SnapshotReader
 from minirag.models.index import EmbeddingSpace
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["VectorIndex", "VectorPartition"]
 
 
-class VectorPartition(ABC):
+class VectorPartition(LogFedPartition):
     """The vectors of one bot in one embedding space. Vectors have length one, so a dot product is a cosine.
 
     Clauses, each held by `minirag.testing.VectorIndexConformance`:
@@ -31,6 +32,8 @@ class VectorPartition(ABC):
     V9. A removed key is never returned again unless it is added again.
     V10. One writer and many readers may work at once; a reader sees the state before or after an `apply`, nothing between.
     V11. `clear()` empties the partition.
+    V12. A partition that was loaded from a snapshot answers as the one that wrote it did, and goes on from there.
+    V13. `optimize` changes no answer of an `exact` search, and loses no `apply` that came meanwhile.
     """
 
     @abstractmethod
@@ -60,11 +63,6 @@ class VectorPartition(ABC):
         """Forget every vector."""
 
     @property
-    def nbytes(self) -> int:
-        """The memory it takes, for the workspace's budget; 0 if unknown."""
-        return 0
-
-    @property
     @abstractmethod
     def engine(self) -> str:
         """What kind of search is in use now, for `stats()`."""
@@ -76,6 +74,20 @@ class VectorIndex(ABC):
     @abstractmethod
     def partition(self, scope: TenantScope, bot_id: str, space: EmbeddingSpace) -> VectorPartition:
         """Return a new, empty partition; its caller feeds it from the log."""
+
+    @property
+    def snapshot_format(self) -> str:
+        """Name and version of what its partitions write; another one's snapshots are not given to it. "" if it keeps none."""
+        return ""
+
+    def load(self, scope: TenantScope, bot_id: str, space: EmbeddingSpace, snapshot: SnapshotReader) -> VectorPartition:
+        """Return a partition in the state that a snapshot of the same format holds. Called only with `snapshot_format`.
+
+        Raises:
+            SnapshotDamagedError: if the snapshot cannot be used.
+        """
+        del scope, bot_id, space, snapshot
+        raise NotImplementedError(f"{type(self).__name__} declares no snapshot_format")
 
     def close(self) -> None:
         """Free what the index holds."""

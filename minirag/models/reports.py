@@ -102,6 +102,12 @@ class BotStats(Model):
         characters: canonical text of all current versions, in code points.
         sequence: the position of the bot's change log.
         stale: documents that a changed chunker or language will cut anew.
+        vector_bytes: what the stored vectors take, 4 bytes a number.
+        engine: how nearest vectors are found: `"exact"`, or the name of a faster engine; None while they are not loaded.
+        indexed: the log position that the loaded vectors stand at; None while they are not loaded.
+        pending: entries of the loaded indexes that `optimize()` would settle.
+        memory_bytes: what the loaded indexes take.
+        snapshot_bytes: what the files take that the indexes begin with in another process.
     """
 
     documents: int
@@ -112,6 +118,12 @@ class BotStats(Model):
     stale: int
     space: str
     dimension: int
+    vector_bytes: int = 0
+    engine: str | None = None
+    indexed: int | None = None
+    pending: int = 0
+    memory_bytes: int = 0
+    snapshot_bytes: int = 0
 
     def _repr_html_(self) -> str:
         return html_table(["", ""], [[name, value] for name, value in self.model_dump().items()])

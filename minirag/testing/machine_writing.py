@@ -242,6 +242,13 @@ class WritingMachine(RuleBasedStateMachine):
             _check_counts(bot.ingest().counts, expected.ingest(self.files[tenant]))
             assert bot.stats().stale == 0, "after ingest() nothing is stale"
 
+    @rule(tenant=_TENANT, name=_BOT, handle=_HANDLE, wait=st.booleans())
+    def optimize(self, *, tenant: str, name: str, handle: int, wait: bool) -> None:
+        if found := self.bot(tenant, name, handle):
+            bot, expected = found
+            stats = bot.optimize(wait)
+            assert stats.documents == expected.numbers()["documents"], "optimize() changed what is stored"
+
     # ---------------------------------------------------------------- sources
     @rule(tenant=_TENANT, name=_BOT, handle=_HANDLE, text=draw.contents().filter(lambda text: bool(text.strip())))
     def register_text(self, *, tenant: str, name: str, handle: int, text: str) -> None:

@@ -244,6 +244,7 @@ ROWS: dict[str, Row] = {
         {"citation": ("Citation", "version")},
     ),
     "Bot.stats": Row(),
+    "Bot.optimize": Row({}, {"wait": bad.FLAG}),
     "Bot.evaluate": Row(
         {"queries": {"q": "laptop"}, "qrels": {"q": {"note-1": 1}}},
         {

@@ -54,7 +54,7 @@ LATER = {
     "Workspace": {"authenticate", "login", "verify", "repair", "backup", "erasures"},
     "Tenants": {"bootstrap", "suspend", "resume", "export", "import_"},
     "TenantSession": {"principal", "users", "tokens"},
-    "Bot": {"optimize", "reembed"},
+    "Bot": {"reembed"},
 }
 """Members of later releases: absent, not stubs."""
 OPEN = {
@@ -100,6 +100,7 @@ MEMBERS: dict[str, dict[str, tuple[tuple[str, ...], dict[str, Any]] | None]] = {
         "chat": ((), {"chat_id": None}),
         "open": (("citation",), {"before": 0, "after": 0}),
         "stats": ((), {}),
+        "optimize": ((), {"wait": True}),
         "evaluate": (("queries", "qrels"), {}),
         "delete": ((), {}),
     },

@@ -76,6 +76,7 @@ def _tour(machine: Machine, *, short: bool, **bot: Any) -> None:
     machine.write_files(tenant=tenant, changes={"b.txt": None})
     machine.read_source(**bot, label=FOLDER)
     machine.ingest(**bot)
+    machine.optimize(**bot, wait=short)
     machine.list_documents(**bot, where={"year": 2020}, label="notes")
     machine.read_everything(**bot)
     for mode in ("dense", "keyword", "hybrid"):
