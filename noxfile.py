@@ -50,6 +50,13 @@ def crash(session: nox.Session) -> None:
 
 
 @nox.session
+def load(session: nox.Session) -> None:
+    """Have four processes and eight threads work on one workspace for some time. `nox -s load -- --seconds 60`."""
+    session.install("-e", ".[test]")
+    session.run("python", "-m", "pytest", "-q", "-s", "tests/load", *(session.posargs or ["--seconds", "60"]))
+
+
+@nox.session
 def sample_plugin(session: nox.Session) -> None:
     """Install the sample plugin as a third party would, and find it by its entry point."""
     session.install(".[test]")

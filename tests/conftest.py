@@ -12,6 +12,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Add what the crash tests can be told."""
     group = parser.getgroup("crash tests")
     group.addoption("--rounds", type=int, default=6, metavar="N", help="how many workspaces are killed (default: 6)")
+    group.addoption(
+        "--seconds",
+        type=float,
+        default=4.0,
+        metavar="S",
+        help="how long processes and threads work at once (default: 4)",
+    )
     group.addoption("--seed", type=int, metavar="N", help="the first round's seed, to repeat a failure with --rounds 1")
 
 

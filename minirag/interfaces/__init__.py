@@ -10,6 +10,13 @@ from minirag.interfaces.llm import LLM, LLMChunk, LLMRequest, LLMResponse, Passa
 from minirag.interfaces.parser import ParsedDocument, Parser, ParserInput, Span
 from minirag.interfaces.reranker import Reranker
 from minirag.interfaces.scope import TenantScope
+from minirag.interfaces.snapshots import (
+    LazyArray,
+    LogFedPartition,
+    SnapshotDamagedError,
+    SnapshotReader,
+    SnapshotWriter,
+)
 from minirag.interfaces.specs import INTERFACE_VERSION, ProviderContext, ProviderKind, ProviderSpec, hookimpl
 from minirag.interfaces.storage import Directory, Reader, Storage, Writer
 from minirag.interfaces.vector_index import VectorIndex, VectorPartition
@@ -32,6 +39,8 @@ __all__ = [
     "LLMChunk",
     "LLMRequest",
     "LLMResponse",
+    "LazyArray",
+    "LogFedPartition",
     "ParsedDocument",
     "Parser",
     "ParserInput",
@@ -42,6 +51,9 @@ __all__ = [
     "ProviderSpec",
     "Reader",
     "Reranker",
+    "SnapshotDamagedError",
+    "SnapshotReader",
+    "SnapshotWriter",
     "Span",
     "Storage",
     "TenantScope",
