@@ -57,6 +57,15 @@ def load(session: nox.Session) -> None:
 
 
 @nox.session
+def filters(session: nox.Session) -> None:
+    """Search with a thousand random filters and compare with brute force. `nox -s filters -- --filters 5000`."""
+    session.install("-e", ".[test]")
+    session.run(
+        "python", "-m", "pytest", "-q", "tests/services/test_filtering.py", *(session.posargs or ["--filters", "1000"])
+    )
+
+
+@nox.session
 def sample_plugin(session: nox.Session) -> None:
     """Install the sample plugin as a third party would, and find it by its entry point."""
     session.install(".[test]")
@@ -98,8 +107,8 @@ def build(session: nox.Session) -> None:
 
 @nox.session
 def benchmarks(session: nox.Session) -> None:
-    """Measure against raw FAISS and SQLite in the same run, and print ratios. `nox -s benchmarks -- --size 10000`."""
-    session.install(".[test]")
+    """Measure against raw FAISS, SQLite and bm25s in the same run, and print ratios. `nox -s benchmarks -- --size 10k`."""
+    session.install(".[test]", "bm25s>=0.2")
     session.run("python", "-m", "tests.benchmarks", *session.posargs)
 
 

@@ -26,11 +26,20 @@ if TYPE_CHECKING:
     from minirag.models.answers import Answer, AnswerEvent, AnswerTrace, Citation
     from minirag.models.chats import ChatRecord, Message
     from minirag.models.documents import Document, DocumentInput, DocumentVersion
-    from minirag.models.reports import BotStats, EvaluationReport, IngestEntry, IngestProgress, IngestReport
+    from minirag.models.reports import (
+        BotStats,
+        EvaluationReport,
+        IngestEntry,
+        IngestProgress,
+        IngestReport,
+        ReembedProgress,
+        ReembedReport,
+    )
     from minirag.models.search import Hit, RetrieverRank, SearchResults, SearchTrace
     from minirag.models.tenants import BotProfile, ProviderRef, Source, Tenant
     from minirag.models.urls import UrlPolicy
     from minirag.models.usage import Usage, UsageEvent, UsageTotal
+    from minirag.models.verification import BackupReport, Fault, RepairReport, VerifyProgress, VerifyReport
     from minirag.security.envelope import generate_secret_key
     from minirag.session import TenantSession
     from minirag.workspace import Workspace
@@ -46,6 +55,7 @@ _PLACES = {
     "AsyncCitation": "minirag.aio",
     "AsyncTenantSession": "minirag.aio",
     "AsyncWorkspace": "minirag.aio",
+    "BackupReport": "minirag.models.verification",
     "Bot": "minirag.bot",
     "BotProfile": "minirag.models.tenants",
     "BotStats": "minirag.models.reports",
@@ -56,6 +66,7 @@ _PLACES = {
     "DocumentInput": "minirag.models.documents",
     "DocumentVersion": "minirag.models.documents",
     "EvaluationReport": "minirag.models.reports",
+    "Fault": "minirag.models.verification",
     "Hit": "minirag.models.search",
     "IngestEntry": "minirag.models.reports",
     "IngestProgress": "minirag.models.reports",
@@ -63,6 +74,9 @@ _PLACES = {
     "Message": "minirag.models.chats",
     "MiniRAGError": "minirag.errors",
     "ProviderRef": "minirag.models.tenants",
+    "ReembedProgress": "minirag.models.reports",
+    "ReembedReport": "minirag.models.reports",
+    "RepairReport": "minirag.models.verification",
     "RetrieverRank": "minirag.models.search",
     "SearchResults": "minirag.models.search",
     "SearchTrace": "minirag.models.search",
@@ -73,6 +87,8 @@ _PLACES = {
     "Usage": "minirag.models.usage",
     "UsageEvent": "minirag.models.usage",
     "UsageTotal": "minirag.models.usage",
+    "VerifyProgress": "minirag.models.verification",
+    "VerifyReport": "minirag.models.verification",
     "Workspace": "minirag.workspace",
     "WorkspaceConfig": "minirag.config",
     "generate_secret_key": "minirag.security.envelope",
@@ -88,6 +104,7 @@ __all__ = [
     "AsyncCitation",
     "AsyncTenantSession",
     "AsyncWorkspace",
+    "BackupReport",
     "Bot",
     "BotProfile",
     "BotStats",
@@ -98,6 +115,7 @@ __all__ = [
     "DocumentInput",
     "DocumentVersion",
     "EvaluationReport",
+    "Fault",
     "Hit",
     "IngestEntry",
     "IngestProgress",
@@ -105,6 +123,9 @@ __all__ = [
     "Message",
     "MiniRAGError",
     "ProviderRef",
+    "ReembedProgress",
+    "ReembedReport",
+    "RepairReport",
     "RetrieverRank",
     "SearchResults",
     "SearchTrace",
@@ -115,6 +136,8 @@ __all__ = [
     "Usage",
     "UsageEvent",
     "UsageTotal",
+    "VerifyProgress",
+    "VerifyReport",
     "Workspace",
     "WorkspaceConfig",
     "errors",

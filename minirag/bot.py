@@ -15,7 +15,8 @@ from minirag._services.maintenance import optimize, statistics
 from minirag._services.multi_search import search_many
 from minirag._services.profiles import change_bot
 from minirag._services.progress import choose_progress
-from minirag._services.reporting import ProgressCallback
+from minirag._services.reembedding import reembed
+from minirag._services.reporting import ProgressCallback, ReembedCallback
 from minirag._services.retrieval import check_request, search
 from minirag._services.steps import events, run
 from minirag.chat import Chat, Chats
@@ -24,7 +25,7 @@ from minirag.errors import InvalidInputError
 from minirag.interfaces import TenantScope
 from minirag.models.answers import Answer, AnswerEvent, Citation
 from minirag.models.checks import check_flag, check_integer, clipped
-from minirag.models.reports import BotStats, EvaluationReport, IngestReport
+from minirag.models.reports import BotStats, EvaluationReport, IngestReport, ReembedReport
 from minirag.models.search import SearchResults
 from minirag.models.tenants import BotProfile, BotRecord, Source
 from minirag.sources import Sources
@@ -103,6 +104,33 @@ class Bot:
     def ingest(self, *, progress: ProgressCallback | bool | None = None) -> IngestReport:
         """Read every source again whose `refresh` is due, cut stale documents anew, and return what happened."""
         return run(ingest(self._context, None, progress=choose_progress(progress)))
+
+    def reembed(
+        self,
+        embedder: Any,
+        rechunk: bool = False,  # noqa: FBT001, FBT002 - the name and place are part of the contract
+        *,
+        progress: ReembedCallback | bool | None = None,
+    ) -> ReembedReport:
+        """Move the bot to another embedder and return what happened; searches go on all the time.
+
+        New vectors are made beside the old ones, then one transaction swaps them. A call that was killed or failed is
+        taken up again by the next one, and until the swap the bot is as it was. With the embedder that the bot has,
+        and whose vectors are those stored, nothing is embedded and left-over vectors of other spaces are dropped.
+
+        Args:
+            embedder: a provider's name, a mapping, or an instance of `minirag.interfaces.Embedder`.
+            rechunk: cut every document anew after the move, as the new embedder counts tokens.
+            progress: a callable that gets `ReembedProgress` steps; by default a bar in a terminal or notebook.
+
+        Raises:
+            InvalidInputError: if an argument is of no use.
+            ConflictError: if another call moved the bot elsewhere meanwhile.
+        """
+        callback = choose_progress(progress)
+        record, report = run(reembed(self._context, embedder, rechunk=rechunk, progress=callback))
+        self._renew(record)
+        return report
 
     def search(
         self,

@@ -139,8 +139,19 @@ class Documents:
         wanted = list(dict.fromkeys(check_text("key", key, maximum=8_000) for key in keys))
         with context.core.storage.write(context.scope) as writer:
             context.record(writer)
-            ids = [self._find(writer, key, source).id for key in wanted]
-            return writer.remove_documents(context.bot_id, ids)
+            return writer.remove_documents(context.bot_id, self._find_ids(writer, wanted, source))
+
+    def _find_ids(self, reader: Reader, keys: Sequence[str], source: str | Source | None) -> Sequence[str]:
+        """Return the documents' ids; of many keys by a few questions to each source instead of one for each key."""
+        bot_id = self._context.bot_id
+        sources = reader.sources(bot_id) if source is None else [find_source(self._context, reader, source)]
+        if len(keys) <= len(sources):
+            return [self._find(reader, key, source).id for key in keys]
+        found: dict[str, list[str]] = {key: [] for key in keys}
+        for each in sources:
+            for state in reader.states(each.id, keys, limit=len(keys)):
+                found[state.key].append(state.id)
+        return [ids[0] if len(ids) == 1 else self._find(reader, key, source).id for key, ids in found.items()]
 
     def _find(self, reader: Reader, key: object, source: str | Source | None) -> Document:
         context = self._context

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar, cast
 
+from minirag._services.backups import backup
 from minirag._services.core import Core, TenantContext
 from minirag._services.engines import Engines
+from minirag._services.fetching import make_fetcher
 from minirag._services.indexing import Partitions
 from minirag._services.locations import check_location, derived_folder, master_key, shown
 from minirag._services.maintenance import Maintenance
 from minirag._services.profiles import Defaults
+from minirag._services.repairs import repair
 from minirag._services.secrets import Secrets
 from minirag._services.snapshots import SnapshotFolder
+from minirag._services.steps import Steps, run
+from minirag._services.verification import verify
 from minirag.config import WorkspaceConfig, config_from, config_from_environment
-from minirag.errors import ConfigurationError, InvalidInputError, TenantNotFoundError
+from minirag.errors import InvalidInputError, TenantNotFoundError
 from minirag.interfaces import (
     LLM,
     Chunker,
@@ -29,11 +34,11 @@ from minirag.interfaces import (
     Storage,
     VectorIndex,
 )
-from minirag.interfaces.fetcher import Fetcher
 from minirag.interfaces.scope import mint_scope
 from minirag.models.checks import check_choice, check_flag, check_integer, check_text, clipped
 from minirag.models.tenants import INSTANCE, ProviderRef
 from minirag.models.urls import UrlPolicy
+from minirag.models.verification import BackupReport, RepairReport, VerifyProgress, VerifyReport
 from minirag.plugins.registry import Registry, parse_ref
 from minirag.security.envelope import MasterKey, Vault
 from minirag.session import TenantSession
@@ -118,7 +123,7 @@ class Workspace:
             keyword_index=keywords,
             engines=engines,
             secrets=Secrets(storage, Vault(master)),
-            fetcher=_make_fetcher(url_policy),
+            fetcher=make_fetcher(url_policy),
             location=shown(location),
         )
         self._defaults = Defaults(
@@ -252,6 +257,51 @@ class Workspace:
             tenant = self.tenants._ensure(slug)
         return TenantSession(TenantContext(self._core, mint_scope(tenant.id), tenant), self._defaults)
 
+    def verify(
+        self, *, deep: bool = True, models: bool = False, progress: Callable[[VerifyProgress], None] | bool | None = None
+    ) -> VerifyReport:
+        """Return what is wrong with anything stored, of all tenants; changes nothing, and may run beside any other work.
+
+        Args:
+            deep: also read every text, vector and log row, and compare snapshots with the database.
+            models: also embed up to three stored texts of each bot again, which may cost something.
+            progress: called with each step; None for a bar where one can be seen, False for none.
+        """
+        return run(self._verify_steps(deep=deep, models=models, progress=progress))
+
+    def _verify_steps(self, *, deep: bool, models: bool, progress: object) -> Steps[VerifyReport]:
+        """Return the steps of `verify`, for either face."""
+        return verify(self._core, mint_scope, deep=deep, models=models, progress=progress)
+
+    def repair(self, *, progress: Callable[[VerifyProgress], None] | bool | None = None) -> RepairReport:
+        """Mend what can be derived from what is left, and return what was mended and what else is to be done.
+
+        Documents that have lost chunks or vectors are cut and embedded anew from their stored text. It may run beside any
+        other work; cut short, it can be run again.
+
+        Raises:
+            ReadOnlyWorkspaceError: if the workspace was opened with `read_only=True`.
+        """
+        return run(self._repair_steps(progress=progress))
+
+    def _repair_steps(self, *, progress: object) -> Steps[RepairReport]:
+        """Return the steps of `repair`, for either face."""
+        return repair(self._core, mint_scope, progress=progress)
+
+    def backup(self, path: str | os.PathLike[str], *, include_key: bool = False) -> BackupReport:
+        """Copy everything, as it is at one moment, into a new folder that `open` opens; others may write meanwhile.
+
+        Args:
+            path: where; nothing may be there, nor may it be inside the workspace's own folder.
+            include_key: copy the folder's master key too, without which credentials cannot be read. Who gets such
+                a backup can read them.
+
+        Raises:
+            ConflictError: if there is something at `path`.
+            StorageError: if it cannot be written; nothing is left then.
+        """
+        return backup(self._core, path, include_key=include_key)
+
     def close(self) -> None:
         """Close what this workspace made. Closing twice is closing once; any later call raises `WorkspaceClosedError`."""
         if self._core.closed:
@@ -315,34 +365,3 @@ def _make_keyword_index() -> KeywordIndex:
     from importlib import import_module
 
     return cast("KeywordIndex", import_module("minirag.providers.bm25.index").create(None, ProviderContext()))
-
-
-def _make_fetcher(policy: UrlPolicy | Mapping[str, Any] | None) -> Fetcher:
-    if policy is None:
-        policy = UrlPolicy()
-    elif isinstance(policy, Mapping):
-        policy = UrlPolicy(**{str(name): value for name, value in policy.items()})
-    elif not isinstance(policy, UrlPolicy):
-        raise ConfigurationError(f"url_policy must be a mapping or a UrlPolicy, not {clipped(policy)}")
-    return _LazyFetcher(policy)
-
-
-class _LazyFetcher(Fetcher):
-    """Imports the HTTP library when the first URL is read, not when a workspace is opened."""
-
-    def __init__(self, policy: UrlPolicy) -> None:
-        self._policy = policy
-        self._fetcher: Fetcher | None = None
-
-    def _made(self) -> Fetcher:
-        if self._fetcher is None:
-            from importlib import import_module
-
-            self._fetcher = cast("Fetcher", import_module("minirag.providers.http.fetch").create_fetcher(self._policy))
-        return self._fetcher
-
-    def fetch(self, url: str) -> Any:
-        return self._made().fetch(url)
-
-    async def afetch(self, url: str) -> Any:
-        return await self._made().afetch(url)

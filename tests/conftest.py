@@ -19,6 +19,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="S",
         help="how long processes and threads work at once (default: 4)",
     )
+    group.addoption(
+        "--filters", type=int, default=150, metavar="N", help="how many filters are searched with (default: 150)"
+    )
     group.addoption("--seed", type=int, metavar="N", help="the first round's seed, to repeat a failure with --rounds 1")
 
 

@@ -14,9 +14,9 @@ from minirag.errors import InvalidEmbeddingError
 from minirag.interfaces import Embedder, TokenUsage
 
 if TYPE_CHECKING:
-    from minirag.types import Matrix, Purpose, Vector
+    from minirag.types import Matrix, Purpose
 
-__all__ = ["checked", "embed", "embed_query"]
+__all__ = ["checked", "embed"]
 
 
 def embed(embedder: Embedder, texts: Sequence[str], *, purpose: Purpose, ledger: Ledger) -> Steps[Matrix]:
@@ -33,43 +33,43 @@ def embed(embedder: Embedder, texts: Sequence[str], *, purpose: Purpose, ledger:
     parts: list[Matrix] = []
     for begin in range(0, len(texts), size):
         batch = list(texts[begin : begin + size])
-        with ledger.call("embedding", provider=space.provider, model=space.model, metered=embedder.metered) as call:
-            raw = yield Effect(
-                partial(embedder.embed, batch, purpose=purpose), partial(embedder.aembed, batch, purpose=purpose)
-            )
-            if embedder.metered:
+        effect = Effect(
+            partial(embedder.embed, batch, purpose=purpose), partial(embedder.aembed, batch, purpose=purpose)
+        )
+        if embedder.metered:
+            with ledger.call("embedding", provider=space.provider, model=space.model, metered=True) as call:
+                raw = yield effect
                 call.usage = TokenUsage(input_tokens=sum(map(embedder.count_tokens, batch)))
+        else:
+            raw = yield effect
         parts.append(checked(raw, rows=len(batch), dimension=dimension, embedder=embedder))
     if not parts:
         return np.empty((0, dimension), dtype=np.float32)
     return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
-def embed_query(embedder: Embedder, query: str, *, ledger: Ledger) -> Steps[Vector]:
-    """Return the vector of a query: float32, shape `(dimension,)`, length one."""
-    matrix = yield from embed(embedder, [query], purpose="query", ledger=ledger)
-    vector: Vector = matrix[0]
-    return vector
-
-
 def checked(raw: Any, *, rows: int, dimension: int, embedder: Embedder) -> Matrix:
     """Return what an embedder gave as unit vectors, or say what is wrong with it."""
-    who = f"embedder {embedder.space}"
     if not isinstance(raw, np.ndarray):
-        raise InvalidEmbeddingError(f"{who} returned {type(raw).__name__}; it must return a numpy array")
+        raise _wrong(embedder, f"returned {type(raw).__name__}; it must return a numpy array")
     if raw.dtype != np.float32:
-        raise InvalidEmbeddingError(f"{who} returned {raw.dtype} numbers; it must return float32")
+        raise _wrong(embedder, f"returned {raw.dtype} numbers; it must return float32")
     if raw.shape != (rows, dimension):
-        raise InvalidEmbeddingError(
-            f"{who} returned shape {raw.shape} for {rows} text{'s' * (rows != 1)}; it must be {(rows, dimension)}"
-        )
-    if not np.isfinite(raw).all():
-        row = int(np.argwhere(~np.isfinite(raw).all(axis=1))[0, 0])
-        raise InvalidEmbeddingError(f"{who} returned NaN or infinity in row {row} of {rows}; nothing was stored")
-    lengths = np.sqrt(np.einsum("ij,ij->i", raw, raw, dtype=np.float64))
+        texts = f"{rows} text{'s' * (rows != 1)}"
+        raise _wrong(embedder, f"returned shape {raw.shape} for {texts}; it must be {(rows, dimension)}")
+    # A float64 sum of squares of float32 numbers is finite if all of them are.
+    lengths = np.sqrt(np.vecdot(raw, raw, dtype=np.float64))
     # A vector of zeros has no direction: it stays zero and scores 0 against everything.
-    lengths[lengths == 0.0] = 1.0
-    if np.abs(lengths - 1.0).max(initial=0.0) <= 1e-6:
+    if all(abs(length - 1.0) <= 1e-6 or length == 0.0 for length in lengths.tolist()):
         return np.ascontiguousarray(raw)
+    finite = np.isfinite(lengths)
+    if not finite.all():
+        row = int(np.argmin(finite))
+        raise _wrong(embedder, f"returned NaN or infinity in row {row} of {rows}; nothing was stored")
+    lengths[lengths == 0.0] = 1.0
     unit: Matrix = (raw / lengths[:, None]).astype(np.float32)
     return unit
+
+
+def _wrong(embedder: Embedder, what: str) -> InvalidEmbeddingError:
+    return InvalidEmbeddingError(f"embedder {embedder.space} {what}")

@@ -102,14 +102,18 @@ class Engines:
             EmbedderNotAvailableError: if it was an instance that this workspace was not given.
             EmbeddingSpaceMismatchError: if it makes vectors of another space than the bot was made with.
         """
-        embedder = cast("Embedder", self._engine("embedder", record.profile.embedder, bot, record))
-        if embedder.space != record.space:
+        embedder = self.candidate(record.profile.embedder, bot, record)
+        if not record.space.matches(embedder.space):
             raise EmbeddingSpaceMismatchError(
                 f"bot {record.profile.name!r} holds vectors of {record.space}, but its embedder now makes "
-                f"{embedder.space}; they cannot be compared. Use the embedder it was made with, or add the documents "
-                "to a new bot (moving a bot, bot.reembed(...), comes with a later release)"
+                f"{embedder.space}; they cannot be compared. Use the embedder it was made with, or move the bot to "
+                "another one with bot.reembed(embedder)"
             )
         return embedder
+
+    def candidate(self, ref: ProviderRef, bot: BotContext, record: BotRecord) -> Embedder:
+        """Return an embedder that the bot may be moved to, made with the bot's credentials."""
+        return cast("Embedder", self._engine("embedder", ref, bot, record))
 
     def llm(self, bot: BotContext, record: BotRecord) -> LLM:
         """Return the model that answers for the bot."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from minirag.types import Scores
+    from minirag.types import Keys, Scores
 
 __all__ = [
     "KNOWN_WEIGHT",
@@ -18,6 +19,7 @@ __all__ = [
     "rank_fusion",
     "ranks_of",
     "scaled",
+    "united",
 ]
 
 UNKNOWN_WEIGHT: Final = 0.35
@@ -41,6 +43,26 @@ def dense_weight(query: float | None, partition: float | None) -> float:
     return UNKNOWN_WEIGHT + (KNOWN_WEIGHT - UNKNOWN_WEIGHT) * known
 
 
+def united(
+    dense: tuple[Keys, Scores],
+    keyword: tuple[Keys, Scores],
+    score_dense: Callable[[Keys], Scores],
+    score_keyword: Callable[[Keys], Scores],
+) -> tuple[Keys, Scores, Scores]:
+    """Return the keys that either retriever found, each once, with the dense and the keyword score of each.
+
+    A retriever is asked only for the scores of what it did not find itself.
+    """
+    near = dict(zip(dense[0].tolist(), dense[1].tolist(), strict=True))
+    worded = dict(zip(keyword[0].tolist(), keyword[1].tolist(), strict=True))
+    for known, others, score in ((near, worded, score_dense), (worded, near, score_keyword)):
+        missing = [key for key in others if key not in known]
+        if missing:
+            known.update(zip(missing, score(np.array(missing, np.int64)).tolist(), strict=True))
+    keys = list(near)
+    return np.array(keys, np.int64), np.array(list(near.values())), np.array([worded[key] for key in keys])
+
+
 def scaled(scores: Scores) -> Scores:
     """Return scores scaled to [0, 1] by their own minimum and maximum; all 1 if they are equal and positive, else 0."""
     if not len(scores):
@@ -61,9 +83,8 @@ def convex(dense: Scores, keyword: Scores, weight: float) -> Scores:
 
 def ranks_of(scores: Scores) -> Scores:
     """Return each score's rank from 1; equal scores (to six decimals) share the better rank."""
-    rounded = np.round(scores, 6)
-    ordered = np.sort(-rounded)
-    return np.searchsorted(ordered, -rounded, side="left").astype(np.float64) + 1.0
+    descending = -scores.round(6)
+    return np.sort(descending).searchsorted(descending, side="left").astype(np.float64) + 1.0
 
 
 def rank_fusion(dense: Scores, keyword: Scores) -> Scores:

@@ -148,6 +148,10 @@ class Partitions:
         )
         return self._level(reader, scope, name, source, wanted=position, rebuild=rebuild)
 
+    def fresh(self) -> Partitions:
+        """Return partitions of the same indexes and snapshots of which none is loaded, for a check that is to disturb nothing."""
+        return Partitions(self._vectors, self._keywords, snapshots=self.snapshots)
+
     def get(self, name: PartitionName) -> Loaded[Any] | None:
         """Return a partition if it is loaded."""
         return self._loaded.get(name)

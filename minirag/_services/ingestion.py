@@ -7,14 +7,24 @@ import unicodedata
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
 from minirag._services.core import BotContext
+from minirag._services.identity import assure
 from minirag._services.planning import check_document_text, spans_from_json
 from minirag._services.reading import Incoming, Skipped, file_key, folder_files, from_input, read_file
 from minirag._services.reporting import ProgressCallback, ReportBuilder
-from minirag._services.sources import Target, register, resolve_target, text_target
+from minirag._services.sources import (
+    Target,
+    chosen_target,
+    is_due,
+    mark,
+    new_source,
+    register,
+    resolve_target,
+    text_target,
+)
 from minirag._services.steps import Effect, Steps
 from minirag._services.writing import DocumentWriter
 from minirag.errors import (
@@ -26,14 +36,15 @@ from minirag.errors import (
     SourceNotFoundError,
 )
 from minirag.interfaces import ParsedDocument, ParserInput
+from minirag.interfaces.storage import Writer
 from minirag.models.checks import clipped
 from minirag.models.documents import DocumentInput
 from minirag.models.reports import IngestReport
 from minirag.models.tenants import Source
-from minirag.types import utc_now
 
-__all__ = ["add", "ingest"]
+__all__ = ["add", "cut_anew", "ingest"]
 
+T = TypeVar("T")
 _END: Final = object()
 _REMOVE_AT_ONCE: Final = 500
 _REMEMBERED_KEYS: Final = 1_000_000
@@ -68,9 +79,9 @@ def add(
     """Register what the arguments name and read it; see `Bot.add`."""
     if not inputs:
         raise InvalidInputError(f"add() was given nothing; give {_ACCEPTED}")
-    texts = _text_source_target(bot, source)
+    texts = chosen_target(bot, source)
     prepared = [_check_argument(value) for value in inputs]
-    run = _start(bot, texts, progress)
+    run = yield from _start(bot, texts, progress)
     run.report.total = _total(prepared)
     try:
         for value in prepared:
@@ -87,10 +98,10 @@ def add(
 
 def ingest(bot: BotContext, sources: list[Source] | None, *, progress: ProgressCallback | None) -> Steps[IngestReport]:
     """Read registered sources again, those given or all that are due, and cut anew what is stale."""
-    run = _start(bot, text_target(), progress)
+    run = yield from _start(bot, text_target(), progress)
     if sources is None:
         with bot.core.storage.read(bot.scope) as reader:
-            due = [source for source in reader.sources(bot.bot_id) if _is_due(source)]
+            due = [source for source in reader.sources(bot.bot_id) if is_due(source)]
             everything = reader.sources(bot.bot_id)
     else:
         due = everything = sources
@@ -102,9 +113,21 @@ def ingest(bot: BotContext, sources: list[Source] | None, *, progress: ProgressC
     return (yield from _finish(run))
 
 
+def cut_anew(bot: BotContext) -> Steps[IngestReport]:
+    """Cut what is stale anew from the stored texts; no source is read."""
+    run = yield from _start(bot, text_target(), None)
+    with bot.core.storage.read(bot.scope) as reader:
+        sources = reader.sources(bot.bot_id)
+    for source in sources:
+        yield from _cut_anew(run, source)
+    return (yield from _finish(run))
+
+
 def _finish(run: _Run) -> Steps[IngestReport]:
     """Commit what is in hand, keep failures on their sources, and return the report."""
     yield from _settle(run)
+    if not run.report.failures:
+        return run.report.finish()
     with run.bot.core.storage.read(run.bot.scope) as reader:
         failed = {name: reader.source(run.bot.bot_id, name) for name in run.report.failures}
     for source_id, reason in run.report.failures.items():
@@ -116,47 +139,36 @@ def _finish(run: _Run) -> Steps[IngestReport]:
 
 def _settle(run: _Run) -> Steps[None]:
     """Commit what is in hand. Only then are the sources it came from ready: one that is not is read again."""
-    yield from _kept_on_sources(run, run.writer.flush())
+    texts = [source for source in run.waiting if source.kind == "text"]
+
+    def mark_texts(writer: Writer) -> None:
+        for source in texts:
+            mark(writer, run.writer.stored(source), None)
+
+    # A failed text does not make its source a failure, so the mark may go with the last documents.
+    marked = yield from _kept_on_sources(run, run.writer.flush(mark_texts))
     waiting, run.waiting, run.text_source = run.waiting, [], None
     for source in waiting:
-        if source.kind == "text" or source.id not in run.report.failures:
+        if source.id not in run.report.failures if source.kind != "text" else not marked:
             _mark(run, source, None)
 
 
-def _kept_on_sources(run: _Run, steps: Steps[None]) -> Steps[None]:
+def _kept_on_sources(run: _Run, steps: Steps[T]) -> Steps[T]:
     """Carry steps out; an error that ends the ingestion is kept on the sources whose documents it may have met."""
     try:
-        yield from steps
+        return (yield from steps)
     except MiniRAGError as problem:
         for source in run.waiting:
             _mark(run, source, str(problem))
         raise
 
 
-def _start(bot: BotContext, texts: Target, progress: ProgressCallback | None) -> _Run:
+def _start(bot: BotContext, texts: Target, progress: ProgressCallback | None) -> Steps[_Run]:
     record = bot.load()
     report = ReportBuilder(progress)
     embedder = bot.core.engines.embedder(bot, record)
-    return _Run(bot, report, DocumentWriter(bot, record, embedder, report), texts)
-
-
-def _is_due(source: Source) -> bool:
-    if source.refresh is None or source.ingested_at is None:
-        return True
-    return (utc_now() - source.ingested_at).total_seconds() >= source.refresh
-
-
-def _text_source_target(bot: BotContext, source: str | Source | None) -> Target:
-    """Return where documents given as text go: `inline`, or the text source that is named."""
-    if source is None:
-        return text_target()
-    if isinstance(source, Source):
-        if source.kind != "text" or source.bot_id != bot.bot_id:
-            raise InvalidInputError(
-                f"source={source.name!r} is a {source.kind} source; documents given as text go to a text source"
-            )
-        return Target("text", source.locator, source.name)
-    return text_target(source)
+    problem = yield from assure(bot, record, embedder)
+    return _Run(bot, report, DocumentWriter(bot, record, embedder, report, problem=problem), texts)
 
 
 def _check_argument(value: object) -> object:
@@ -252,7 +264,12 @@ def _pull(iterator: AsyncIterator[Any]) -> Effect:
 
 def _take_text(run: _Run, document: DocumentInput) -> Steps[None]:
     if run.text_source is None:
-        run.text_source = register(run.bot, run.texts)
+        run.bot.core.check()
+        with run.bot.core.storage.read(run.bot.scope) as reader:
+            run.text_source = reader.source_at(run.bot.bot_id, run.texts.kind, run.texts.locator)
+        if run.text_source is None:
+            run.text_source = new_source(run.bot, run.texts)
+            run.writer.introduce(run.text_source)
         run.waiting.append(run.text_source)
     yield from _take_incoming(run, from_input(run.text_source, document))
 
@@ -298,18 +315,9 @@ def _read_source(run: _Run, source: Source) -> Steps[None]:
 
 def _mark(run: _Run, source: Source, error: str | None, *, text_taken: bool = False) -> None:
     """Write how the reading of a source ended."""
-    now = utc_now()
     with run.bot.core.storage.write(run.bot.scope) as writer:
-        current = writer.source(run.bot.bot_id, source.id)
-        if current is not None:
-            # One bad file does not make a folder, nor one bad text its source, a failure; the error is kept all the same.
-            failed = error is not None and (source.kind in {"file", "url"} or current.ingested_at is None)
-            changes: dict[str, object] = {"status": "failed" if failed else "ready", "error": error, "updated_at": now}
-            if error is None:
-                changes["ingested_at"] = now
-            if text_taken and current.text == source.text:
-                changes["text"] = None
-            writer.put_source(current.model_copy(update=changes))
+        run.writer.put_sources(writer)
+        mark(writer, run.writer.stored(source), error, text_taken=text_taken)
 
 
 def _read_one_file(run: _Run, source: Source, key: str, path: Path) -> Steps[None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 import threading
 from typing import Any, Final
 
@@ -69,11 +70,12 @@ class Maintenance:
             OSError: if the snapshot cannot be written.
         """
         with self._working:
-            before = loaded.partition.engine if name[2] != KEYWORD else ""
-            if loaded.partition.pending:
+            pending = loaded.partition.pending
+            if pending or thoroughly:
                 loaded.partition.optimize(lambda: self._stopping)
-            built = name[2] != KEYWORD and loaded.partition.engine != before
-            if self._is_due(name, loaded, thoroughly=thoroughly or built):
+            # What took long to build is kept, even if nothing has changed since the last snapshot.
+            least = 0 if pending >= len(loaded.partition) > loaded.partition.pending else 1 if thoroughly else None
+            if self._is_due(name, loaded, least=least):
                 self._keep(name, loaded)
 
     def close(self) -> None:
@@ -82,15 +84,18 @@ class Maintenance:
             self._stopping = True
             thread = self._thread
             self._changed.notify()
-        if thread is not None and thread is not threading.current_thread():
+        # While the interpreter ends, daemon threads stand still, and one that is waited for would never come.
+        if thread is not None and thread is not threading.current_thread() and not sys.is_finalizing():
             thread.join()
 
-    def _is_due(self, name: PartitionName, loaded: Loaded[Any], *, thoroughly: bool = False) -> bool:
+    def _is_due(self, name: PartitionName, loaded: Loaded[Any], *, least: int | None = None) -> bool:
+        """Tell whether a snapshot pays, or with `least` whether so many entries have changed."""
         folder = self._partitions.snapshots
         if folder is None or folder.read_only or not self._form(name):
             return False
         entries = len(loaded.partition)
-        least = 1 if thoroughly else max(_LEAST_ENTRIES, entries // _LEAST_SHARE)
+        if least is None:
+            least = max(_LEAST_ENTRIES, entries // _LEAST_SHARE)
         return entries >= _LEAST_ENTRIES and loaded.changed >= least
 
     def _form(self, name: PartitionName) -> str:

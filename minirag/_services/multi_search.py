@@ -6,10 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from minirag._services.core import BotContext
-from minirag._services.embedding import embed
 from minirag._services.fusion import RANK_CONSTANT
-from minirag._services.ledger import Ledger
-from minirag._services.retrieval import SearchRequest, check_request, search
+from minirag._services.retrieval import SearchRequest, check_request, search, search_together
 from minirag._services.steps import Steps
 from minirag.errors import BotNotFoundError, InvalidInputError
 from minirag.models.checks import clipped
@@ -27,16 +25,7 @@ def search_many(
     # An empty list has its other arguments checked too.
     check_request("any", k=k, where=where, mode=mode, exact=exact)
     requests = [check_request(query, k=k, where=where, mode=mode, exact=exact) for query in queries]
-    vectors: Any = [None] * len(requests)
-    record = bot.load()
-    if requests and requests[0].mode != "keyword":
-        embedder = bot.core.engines.embedder(bot, record)
-        texts = [request.query for request in requests]
-        vectors = yield from embed(embedder, texts, purpose="query", ledger=Ledger(bot))
-    results = []
-    for request, vector in zip(requests, vectors, strict=True):
-        results.append((yield from search(bot, request, vector=vector)))
-    return results
+    return (yield from search_together(bot, requests))
 
 
 def search_bots(bots: Sequence[BotContext], request: SearchRequest) -> Steps[SearchResults]:

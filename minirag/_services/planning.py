@@ -7,7 +7,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from minirag._services.core import BotContext
 from minirag._services.reading import Incoming, choose_parser
@@ -22,9 +22,22 @@ from minirag.types import MetadataValue
 if TYPE_CHECKING:
     from minirag.types import Matrix
 
-__all__ = ["Plan", "Planner", "Touch", "Unchanged", "pages_of", "spans_from_json"]
+__all__ = [
+    "FAMILIARITY_SAMPLE",
+    "Plan",
+    "Planner",
+    "Touch",
+    "Unchanged",
+    "content_hash",
+    "embedded_text",
+    "known_words",
+    "pages_of",
+    "spans_from_json",
+]
 
-_FAMILIARITY_SAMPLE = 20_000
+_ENCODER: Final = json.JSONEncoder()
+FAMILIARITY_SAMPLE = 20_000
+"""How many code points of a document's beginning stand for all of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +59,7 @@ class Touch:
     status: Literal["updated", "unchanged"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Plan:
     """A new version, all but its vectors.
 
@@ -136,8 +149,7 @@ class Planner:
         if not spans:
             raise ParseError(f"chunker {self._profile.chunker} made no chunk of a text that is not blank")
         chunks, texts = self._drafts(parsed, spans, title)
-        familiarity = self._embedder.familiarity(parsed.text[:_FAMILIARITY_SAMPLE])
-        share = len(parsed.text) / min(len(parsed.text), _FAMILIARITY_SAMPLE)
+        words, known = known_words(self._embedder, parsed.text[:FAMILIARITY_SAMPLE], length=len(parsed.text))
         return Plan(
             incoming,
             state,
@@ -151,8 +163,8 @@ class Planner:
             self._chunker_name,
             chunks,
             texts,
-            round(familiarity.words * share) if familiarity else 0,
-            familiarity.known * share if familiarity else 0.0,
+            words,
+            known,
         )
 
     def _language(self, text: str) -> str:
@@ -162,23 +174,41 @@ class Planner:
     def _version_hash(self, text_hash: bytes, title: str | None, language: str) -> bytes:
         context = title if self._profile.embed_context == "title" else None
         parts = [text_hash.hex(), self._chunker_name, self._profile.embed_context, context, language]
-        return hashlib.sha256(json.dumps(parts).encode()).digest()
+        return hashlib.sha256(_ENCODER.encode(parts).encode()).digest()[:16]
 
     def _drafts(
         self, parsed: ParsedDocument, spans: Sequence[ChunkSpan], title: str | None
     ) -> tuple[tuple[ChunkDraft, ...], tuple[str, ...]]:
         pages = [span for span in parsed.spans if span.kind == "page"]
         starts = [page.start for page in pages]
-        prefix = f"{title}\n" if title and self._profile.embed_context == "title" else ""
+        context = title if self._profile.embed_context == "title" else None
         drafts, texts = [], []
         for span in spans:
-            text = prefix + parsed.text[span.start : span.end]
+            text = embedded_text(parsed.text[span.start : span.end], context)
             at = bisect.bisect_right(starts, span.start) - 1
             page = pages[at].number if at >= 0 else None
-            content_hash = hashlib.sha256(text.encode()).digest()[:16]
-            drafts.append(ChunkDraft(span.start, span.end, content_hash, page, span.metadata))
+            drafts.append(ChunkDraft(span.start, span.end, content_hash(text), page, span.metadata))
             texts.append(text)
         return tuple(drafts), tuple(texts)
+
+
+def embedded_text(text: str, title: str | None) -> str:
+    """Return what is embedded for a chunk: its text, behind a title where there is one to be embedded."""
+    return f"{title}\n{text}" if title else text
+
+
+def content_hash(text: str) -> bytes:
+    """Return the 16 bytes that name an embedded text."""
+    return hashlib.sha256(text.encode()).digest()[:16]
+
+
+def known_words(embedder: Embedder, sample: str, *, length: int) -> tuple[int, float]:
+    """Return how many words a text of `length` has and how many of them the embedder knows, judged by its beginning."""
+    familiarity = embedder.familiarity(sample)
+    if familiarity is None:
+        return 0, 0.0
+    share = length / len(sample)
+    return round(familiarity.words * share), familiarity.known * share
 
 
 def check_document_text(text: str, *, parsed: bool = False) -> None:
@@ -196,6 +226,8 @@ def check_document_text(text: str, *, parsed: bool = False) -> None:
 
 def spans_to_json(spans: Sequence[Span]) -> str:
     """Return a parser's spans as JSON, as they are stored with a version."""
+    if not spans:
+        return "[]"
     rows = [[span.kind, span.start, span.end, span.number, span.label] for span in spans]
     return json.dumps(rows, ensure_ascii=False, separators=(",", ":"))
 

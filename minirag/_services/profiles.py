@@ -150,11 +150,10 @@ def _changed(
         stored = core.secrets.sealed(bot.scope, record.id, sorted(stored_fields - removed))
         # Stored credentials are opened only if an engine asks for one that was not given now.
         space = core.engines.check(profile, kinds, ChainMap(new, stored), bot.scope.tenant_id)  # type: ignore[arg-type]  # it is only read
-        if space is not None and space != record.space:
+        if space is not None and not record.space.matches(space):
             raise EmbeddingSpaceMismatchError(
                 f"bot {record.profile.name!r} holds vectors of {record.space}; those of {space} cannot be compared with "
-                "them. A bot keeps its embedder; make a new bot with the other one (bot.reembed(...) comes with a later "
-                "release)"
+                "them. bot.reembed(embedder) moves the bot to the other one"
             )
     return profile, {**new, **dict.fromkeys(removed)}
 

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeAlias
 
-from minirag._services.reporting import ProgressCallback
 from minirag.errors import InvalidInputError
 from minirag.models.checks import clipped
-from minirag.models.reports import IngestProgress
+from minirag.models.reports import IngestProgress, ReembedProgress
+from minirag.models.verification import VerifyProgress
 
 __all__ = ["choose_progress"]
 
+_Step: TypeAlias = IngestProgress | ReembedProgress | VerifyProgress
 _PATIENCE = 0.5
 _INTERVAL = 0.1
 _WIDTH = 30
 
 
-def choose_progress(progress: object) -> ProgressCallback | None:
+def choose_progress(progress: object) -> Callable[[_Step], None] | None:
     """Return the callback to use: the one given, none for False, and for None or True a bar where one can be seen."""
     if progress is False:
         return None
@@ -41,14 +43,14 @@ def _in_notebook() -> bool:
 
 
 class _Bar:
-    """Draws each step, but nothing for an ingestion that is done at once."""
+    """Draws each step, but nothing for what is done at once."""
 
     def __init__(self, line: _TerminalLine | _NotebookLine) -> None:
         self._line = line
         self._began = time.monotonic()
         self._drawn = 0.0
 
-    def __call__(self, step: IngestProgress) -> None:
+    def __call__(self, step: _Step) -> None:
         now = time.monotonic()
         if step.stage == "finished":
             if self._drawn:
@@ -60,13 +62,17 @@ class _Bar:
             self._drawn = now
 
 
-def _describe(step: IngestProgress, elapsed: float) -> str:
+def _describe(step: _Step, elapsed: float) -> str:
+    if isinstance(step, VerifyProgress):
+        return f"checking the {step.stage}, {step.done:,}/{step.total:,} tenants, {step.chunks:,} chunks, {elapsed:.0f} s"
+    what = "documents" if isinstance(step, IngestProgress) else "chunks"
     if step.total:
         filled = min(_WIDTH, round(_WIDTH * step.done / step.total))
-        head = f"[{'█' * filled}{'·' * (_WIDTH - filled)}] {step.done:,}/{step.total:,} documents"
+        head = f"[{'█' * filled}{'·' * (_WIDTH - filled)}] {step.done:,}/{step.total:,} {what}"
     else:
-        head = f"{step.done:,} documents"
-    return f"{head}, {step.chunks:,} chunks, {elapsed:.0f} s"
+        head = f"{step.done:,} {what}"
+    chunks = f", {step.chunks:,} chunks" if isinstance(step, IngestProgress) else ""
+    return f"{head}{chunks}, {elapsed:.0f} s"
 
 
 class _TerminalLine:

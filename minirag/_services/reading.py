@@ -38,7 +38,7 @@ MAXIMUM_FILE_BYTES: Final = 100 * 1024 * 1024
 """A larger file fails: parsing holds a file in memory several times over."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Incoming:
     """A document to be taken in: a text as it was given, or bytes still to be parsed.
 

@@ -6,11 +6,19 @@ import time
 from collections.abc import Callable
 from typing import Literal, get_args
 
-from minirag.models.reports import REPORT_LIMIT, EntryStatus, IngestEntry, IngestProgress, IngestReport
+from minirag.models.reports import (
+    REPORT_LIMIT,
+    EntryStatus,
+    IngestEntry,
+    IngestProgress,
+    IngestReport,
+    ReembedProgress,
+)
 
-__all__ = ["ProgressCallback", "ReportBuilder"]
+__all__ = ["ProgressCallback", "ReembedCallback", "ReportBuilder"]
 
 ProgressCallback = Callable[[IngestProgress], None]
+ReembedCallback = Callable[[ReembedProgress], None]
 _STATUSES: tuple[EntryStatus, ...] = get_args(EntryStatus)
 _MAXIMUM_WARNINGS = 1_000
 

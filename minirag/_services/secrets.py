@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 
-from minirag.errors import InvalidInputError
+from minirag.errors import InvalidInputError, SecretError, SecretKeyMissingError
 from minirag.interfaces import Storage, TenantScope
 from minirag.interfaces.storage import Writer
 from minirag.models.checks import check_text, clipped
@@ -67,6 +67,11 @@ class Secrets:
         self._storage = storage
         self._vault = vault
 
+    @property
+    def master_key_id(self) -> str | None:
+        """The master key's id, or None without one."""
+        return self._vault.master_key_id
+
     def put(self, writer: Writer, scope: TenantScope, bot_id: str, changes: Mapping[str, str | None]) -> None:
         """Seal credentials, or remove those that are None, inside a write transaction.
 
@@ -108,3 +113,23 @@ class Secrets:
             )
             for record in records
         }
+
+    def faults(self, scope: TenantScope, bot_id: str) -> tuple[frozenset[str], dict[str, str]]:
+        """Return the names of the bot's credentials, and why those that cannot be opened cannot.
+
+        Raises:
+            SecretKeyMissingError: if there are some but no master key.
+        """
+        with self._storage.read(scope) as reader:
+            records, keys = reader.secrets(bot_id), reader.tenant_keys()
+        faults: dict[str, str] = {}
+        for record in records:
+            try:
+                self._vault.open(
+                    keys, record.ciphertext, tenant_id=scope.tenant_id, bot_id=bot_id, field=record.field
+                )
+            except SecretKeyMissingError:
+                raise
+            except SecretError as problem:
+                faults[record.field] = str(problem)
+        return frozenset(record.field for record in records), faults

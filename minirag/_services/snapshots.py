@@ -107,7 +107,9 @@ class SnapshotFolder:
         self._sweep(target)
         aside = target.with_name(f"{target.name}.{secrets.token_hex(6)}{_UNFINISHED}")
         try:
-            with os.fdopen(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb", buffering=1 << 20) as file:
+            with os.fdopen(
+                os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb", buffering=1 << 20
+            ) as file:
                 writer = SnapshotFileWriter(file)
                 fill(writer)
                 writer.finish(asdict(header))
@@ -116,6 +118,8 @@ class SnapshotFolder:
                 size = file.tell()
             if not valid():
                 return 0
+            if target.is_dir():  # nothing of ours; a file cannot take its place
+                shutil.rmtree(target)
             aside.replace(target)
         finally:
             aside.unlink(missing_ok=True)

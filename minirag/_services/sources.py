@@ -10,14 +10,25 @@ from pathlib import Path
 
 from minirag._services.core import BotContext
 from minirag.errors import InvalidInputError, SourceNotFoundError
-from minirag.interfaces.storage import Reader
+from minirag.interfaces.storage import Reader, Writer
 from minirag.models.checks import check_text, clipped
 from minirag.models.metadata import check_metadata
 from minirag.models.tenants import Source, SourceKind
 from minirag.models.urls import normalize_url
 from minirag.types import MetadataValue, new_id, utc_now
 
-__all__ = ["INLINE", "Target", "find_source", "register", "resolve_target", "text_target"]
+__all__ = [
+    "INLINE",
+    "Target",
+    "chosen_target",
+    "find_source",
+    "is_due",
+    "mark",
+    "new_source",
+    "register",
+    "resolve_target",
+    "text_target",
+]
 
 INLINE = "inline"
 """The source of documents that are given as text and name no other."""
@@ -30,6 +41,13 @@ class Target:
     kind: SourceKind
     locator: str
     name: str
+
+
+def is_due(source: Source) -> bool:
+    """Return whether `ingest()` reads a source again now."""
+    if source.refresh is None or source.ingested_at is None:
+        return True
+    return (utc_now() - source.ingested_at).total_seconds() >= source.refresh
 
 
 def resolve_target(value: str | os.PathLike[str]) -> Target:
@@ -69,6 +87,19 @@ def text_target(name: str = INLINE) -> Target:
     return Target("text", name, name)
 
 
+def chosen_target(bot: BotContext, source: str | Source | None) -> Target:
+    """Return where documents given as text go: `inline`, or the text source that is named."""
+    if source is None:
+        return text_target()
+    if isinstance(source, Source):
+        if source.kind != "text" or source.bot_id != bot.bot_id:
+            raise InvalidInputError(
+                f"source={source.name!r} is a {source.kind} source; documents given as text go to a text source"
+            )
+        return Target("text", source.locator, source.name)
+    return text_target(source)
+
+
 def register(
     bot: BotContext,
     target: Target,
@@ -97,19 +128,40 @@ def register(
     with bot.core.storage.write(bot.scope) as writer:
         bot.record(writer)
         existing = writer.source_at(bot.bot_id, target.kind, target.locator)
-        now = utc_now()
-        source = existing or Source(
-            id=new_id(),
-            bot_id=bot.bot_id,
-            kind=target.kind,
-            locator=target.locator,
-            name=target.name,
-            created_at=now,
-            updated_at=now,
-        )
-        source = source.model_copy(update={**changes, "updated_at": now})
+        source = existing or new_source(bot, target)
+        source = source.model_copy(update={**changes, "updated_at": utc_now()})
         writer.put_source(source)
     return source
+
+
+def new_source(bot: BotContext, target: Target) -> Source:
+    """Return a source that is stored nowhere yet."""
+    now = utc_now()
+    return Source(
+        id=new_id(),
+        bot_id=bot.bot_id,
+        kind=target.kind,
+        locator=target.locator,
+        name=target.name,
+        created_at=now,
+        updated_at=now,
+    )
+
+
+def mark(writer: Writer, source: Source, error: str | None, *, text_taken: bool = False) -> None:
+    """Write how the reading of a source ended, if it is still there."""
+    now = utc_now()
+    current = writer.source(source.bot_id, source.id)
+    if current is None:
+        return
+    # One bad file does not make a folder, nor one bad text its source, a failure; the error is kept all the same.
+    failed = error is not None and (source.kind in {"file", "url"} or current.ingested_at is None)
+    changes: dict[str, object] = {"status": "failed" if failed else "ready", "error": error, "updated_at": now}
+    if error is None:
+        changes["ingested_at"] = now
+    if text_taken and current.text == source.text:
+        changes["text"] = None
+    writer.put_source(current.model_copy(update=changes))
 
 
 def check_refresh(refresh: object) -> float | None:

@@ -14,7 +14,8 @@ from minirag._services.evaluation import evaluate
 from minirag._services.ingestion import add, ingest
 from minirag._services.multi_search import search_many
 from minirag._services.progress import choose_progress
-from minirag._services.reporting import ProgressCallback
+from minirag._services.reembedding import reembed
+from minirag._services.reporting import ProgressCallback, ReembedCallback
 from minirag._services.retrieval import check_request, search
 from minirag.aio.answers import AsyncAnswer, AsyncAnswerEvent, AsyncMessage, Binder
 from minirag.aio.runner import Runner
@@ -25,7 +26,7 @@ from minirag.errors import InvalidInputError
 from minirag.models.answers import Citation
 from minirag.models.chats import ChatRecord
 from minirag.models.documents import Document, DocumentVersion
-from minirag.models.reports import BotStats, EvaluationReport, IngestReport
+from minirag.models.reports import BotStats, EvaluationReport, IngestReport, ReembedReport
 from minirag.models.search import SearchResults
 from minirag.models.tenants import BotProfile, Source
 from minirag.sources import _UNSET, Sources
@@ -238,6 +239,19 @@ class AsyncBot:
     async def ingest(self, *, progress: ProgressCallback | bool | None = None) -> IngestReport:
         """Read every source again that is due; see `Bot.ingest`."""
         return await self._runner.run(ingest(self._context, None, progress=choose_progress(progress)))
+
+    async def reembed(
+        self,
+        embedder: Any,
+        rechunk: bool = False,  # noqa: FBT001, FBT002 - as in `Bot`
+        *,
+        progress: ReembedCallback | bool | None = None,
+    ) -> ReembedReport:
+        """Move the bot to another embedder; see `Bot.reembed`. Cancelling stops after the batch in hand."""
+        callback = choose_progress(progress)
+        record, report = await self._runner.run(reembed(self._context, embedder, rechunk=rechunk, progress=callback))
+        self._bot._renew(record)
+        return report
 
     async def search(
         self,

@@ -19,6 +19,7 @@ from minirag.models.search import SearchResults
 from minirag.models.tenants import BotProfile, Tenant
 from minirag.models.urls import UrlPolicy
 from minirag.models.usage import UsageEvent, UsageTotal
+from minirag.models.verification import BackupReport, RepairReport, VerifyProgress, VerifyReport
 from minirag.plugins.registry import Registry
 from minirag.session import TenantSession
 from minirag.tenants import _UNSET
@@ -206,6 +207,22 @@ class AsyncWorkspace:
     async def tenant(self, slug: str, create: bool = False) -> AsyncTenantSession:  # noqa: FBT001, FBT002 - the public contract
         """Return a session of one tenant; see `Workspace.tenant`."""
         return AsyncTenantSession(await self._call(lambda ws: ws.tenant(slug, create)), self._runner)
+
+    async def verify(
+        self, *, deep: bool = True, models: bool = False, progress: Callable[[VerifyProgress], None] | bool | None = None
+    ) -> VerifyReport:
+        """Return what is wrong with anything stored; see `Workspace.verify`."""
+        steps = await self._call(lambda ws: ws._verify_steps(deep=deep, models=models, progress=progress))
+        return await self._runner.run(steps)
+
+    async def repair(self, *, progress: Callable[[VerifyProgress], None] | bool | None = None) -> RepairReport:
+        """Mend what can be derived from what is left; see `Workspace.repair`."""
+        steps = await self._call(lambda ws: ws._repair_steps(progress=progress))
+        return await self._runner.run(steps)
+
+    async def backup(self, path: str | os.PathLike[str], *, include_key: bool = False) -> BackupReport:
+        """Copy everything, as it is at one moment, into a new folder; see `Workspace.backup`."""
+        return await self._call(lambda ws: ws.backup(path, include_key=include_key))
 
     @property
     def location(self) -> str:

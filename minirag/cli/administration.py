@@ -10,7 +10,7 @@ from minirag._services.progress import choose_progress
 from minirag._services.steps import run
 from minirag.bot import Bot
 from minirag.cli.knowledge import print_report, progress_of
-from minirag.cli.places import bot_of, confirm, find_bot, finding, open_workspace, session_of, settings_of
+from minirag.cli.places import bot_of, confirm, find_bot, finding, open_workspace, provider_of, session_of, settings_of
 from minirag.cli.showing import print_json, print_table
 from minirag.errors import InvalidInputError, SourceNotFoundError, TenantNotFoundError
 from minirag.models.tenants import BotProfile, Source, Tenant
@@ -25,11 +25,14 @@ __all__ = [
     "list_bots",
     "list_sources",
     "list_tenants",
+    "reembed_bot",
     "remove_source",
     "show_bot",
     "update_bot",
     "update_tenant",
 ]
+
+_SOME_FAILED = 3
 
 
 def list_tenants(options: argparse.Namespace) -> int:
@@ -136,6 +139,19 @@ def show_bot(options: argparse.Namespace) -> int:
         rows = [*dict(profile).items(), *dict(stats).items()]
         print_table(["setting", "value"], [[name, value] for name, value in rows])
     return 0
+
+
+def reembed_bot(options: argparse.Namespace) -> int:
+    """Move a bot to another embedder."""
+    embedder = provider_of("embedder", options.embedder)
+    with open_workspace(options) as workspace:
+        bot = find_bot(session_of(workspace, options), options.name)
+        report = bot.reembed(embedder, options.rechunk, progress=progress_of(options))
+    if options.json:
+        print_json(report)
+    else:
+        print(f"bot {options.name}: {report}")
+    return 0 if report.rechunked is None or report.rechunked.ok else _SOME_FAILED
 
 
 def delete_bot(options: argparse.Namespace) -> int:

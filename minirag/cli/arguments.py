@@ -41,6 +41,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     _bot_commands(commands)
     _source_commands(commands)
     _document_commands(commands)
+    _upkeep_commands(commands)
     doctor = _command(
         commands, "doctor", "doctor:doctor", "show providers, versions and what is wrong with this installation", ""
     )
@@ -116,13 +117,19 @@ def _bot_commands(commands: Any) -> None:
     examples = "support --llm openai:gpt-4o-mini --credential api_key"
     update = _command(bots, "update", "administration:update_bot", "change a bot's settings", examples)
     show = _command(bots, "show", "administration:show_bot", "show a bot's settings and size", "support")
+    text = "move a bot to another embedder; searches go on meanwhile"
+    reembed = _command(bots, "reembed", "administration:reembed_bot", text, "support openai:text-embedding-3-small")
     text = "delete a bot and its documents"
     delete = _command(bots, "delete", "administration:delete_bot", text, "support --yes")
-    for command in (create, update, show, delete):
+    for command in (create, update, show, reembed, delete):
         command.add_argument("name", metavar="NAME")
         if command in (create, update):
             _settings(command)
         _place(command, bot=False)
+    reembed.add_argument(
+        "embedder", metavar="EMBEDDER", help="what makes the vectors from now on, as --embedder takes it"
+    )
+    reembed.add_argument("--rechunk", action="store_true", help="cut every document anew, as the new embedder counts")
     delete.add_argument("--yes", action="store_true", help="do not ask")
 
 
@@ -157,6 +164,21 @@ def _document_commands(commands: Any) -> None:
     for command in (listing, show, remove):
         command.add_argument("--source", metavar="SOURCE", help="the source, where several hold the key")
         _place(command)
+
+
+def _upkeep_commands(commands: Any) -> None:
+    text = "check everything that is stored, of all tenants; changes nothing"
+    verify = _command(commands, "verify", "upkeep:verify", text, "-w kb\n-w kb --quick")
+    verify.add_argument("--quick", action="store_true", help="do not read every text, vector and log row")
+    verify.add_argument("--models", action="store_true", help="also embed some stored texts of each bot again")
+    text = "mend what can be derived from what is left, and say what cannot"
+    repair = _command(commands, "repair", "upkeep:repair", text, "-w kb")
+    text = "copy a workspace into a new folder, while it is in use"
+    backup = _command(commands, "backup", "upkeep:backup", text, "-w kb backups/monday\n-w kb --include-key backups/monday")
+    backup.add_argument("path", metavar="PATH", help="where; nothing may be there yet")
+    backup.add_argument("--include-key", action="store_true", help="copy the master key too; keep such a backup safe")
+    for command in (verify, repair, backup):
+        _place(command, tenant=False)
 
 
 def _subcommands(parser: argparse.ArgumentParser) -> Any:

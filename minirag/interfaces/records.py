@@ -6,19 +6,22 @@ import dataclasses
 import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from minirag.types import MetadataValue
 
 if TYPE_CHECKING:
+    from minirag.models.tenants import BotRecord
     from minirag.types import Keys, Matrix
 
 __all__ = [
     "ChunkDraft",
+    "ChunkText",
     "DocumentState",
     "HitRow",
     "LogPosition",
     "LogRow",
+    "SearchState",
     "SecretRecord",
     "TenantKey",
     "VersionDraft",
@@ -32,6 +35,20 @@ class LogPosition:
 
     sequence: int
     nonce: int
+
+
+@dataclass(frozen=True, slots=True)
+class SearchState:
+    """What every search must know of its bot.
+
+    Attributes:
+        words, known_words: what the embedder said of its familiarity with the current versions, summed.
+    """
+
+    record: BotRecord
+    position: LogPosition
+    words: int
+    known_words: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +73,22 @@ class ChunkDraft:
 
 
 @dataclass(frozen=True, slots=True)
+class ChunkText:
+    """A stored chunk as its vector was made of it.
+
+    Attributes:
+        text: the slice of the canonical text.
+        title: the document's, which may have been embedded in front of it.
+        content_hash: names the text that was embedded; None if the chunk has lost its vector.
+    """
+
+    key: int
+    text: str
+    title: str | None
+    content_hash: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
 class VersionDraft:
     """One document version to be written whole, or not at all.
 
@@ -63,7 +96,7 @@ class VersionDraft:
         replaces: the version that was current when this one was planned, or None for a new document. If another
             writer was faster, `Writer.write_version` writes nothing and says so.
         text_hash: SHA-256 of the canonical text.
-        version_hash: SHA-256 of the canonical text and the chunking.
+        version_hash: the first half of the SHA-256 of the canonical text and the chunking.
         raw_hash: SHA-256 of the file's bytes and the parser's revision, or None for a text given as such.
         spans: JSON of the parser's spans.
         vectors: float32, one row a chunk, of length one.
@@ -125,9 +158,8 @@ class VersionRow:
     created_at: dt.datetime
 
 
-@dataclass(frozen=True, slots=True)
-class HitRow:
-    """A chunk with all a hit shows, as the tenant's own repository knows it."""
+class HitRow(NamedTuple):
+    """A chunk with all a hit shows, as the tenant's own repository knows it. A tuple: a search makes many."""
 
     chunk_key: int
     text: str

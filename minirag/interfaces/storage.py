@@ -13,12 +13,15 @@ from minirag.interfaces.records import (
     HitRow,
     LogPosition,
     LogRow,
+    SearchState,
     SecretRecord,
     TenantKey,
     VersionDraft,
     VersionRow,
 )
 from minirag.interfaces.scope import TenantScope
+from minirag.interfaces.spaces import SpaceReader, SpaceWriter
+from minirag.interfaces.upkeep import Upkeep
 from minirag.models.chats import ChatRecord, Message
 from minirag.models.documents import Document
 from minirag.models.filters import Filter
@@ -69,7 +72,7 @@ class Directory(ABC):
         """Return whether any tenant has a data key, that is whether anything was ever encrypted."""
 
 
-class Reader(ABC):
+class Reader(SpaceReader):
     """One consistent view of one tenant. Everything takes part in one read transaction."""
 
     # ---------------------------------------------------------------- bots, sources, chats, usage, secrets
@@ -180,10 +183,6 @@ class Reader(ABC):
         """Return a vector, shape `(dimension,)`, for each content hash the tenant has embedded in this space."""
 
     @abstractmethod
-    def sample_texts(self, bot_id: str, limit: int) -> list[tuple[str, str | None, Matrix]]:
-        """Return up to `limit` embedded chunks of the bot: text, document title and stored vector."""
-
-    @abstractmethod
     def stats(self, bot_id: str) -> BotStats:
         """Return how large the bot is. Only `space` and `dimension` are taken from its record."""
 
@@ -213,9 +212,36 @@ class Reader(ABC):
         """Yield the bot's present chunks for the keyword index, all or those in `keys`; absent keys are left out."""
 
     # ---------------------------------------------------------------- search
+    def search_state(self, bot_id: str) -> SearchState | None:
+        """Return what `bot_by_id`, `position` and `familiarity` say of a bot, or None if there is none.
+
+        Every search begins with it. A storage that can answer it with one query should. The record is not passed on to
+        applications, so a storage may give the same one again.
+        """
+        record = self.bot_by_id(bot_id)
+        if record is None:
+            return None
+        words, known_words = self.familiarity(bot_id)
+        return SearchState(record, self.position(bot_id), words, known_words)
+
     @abstractmethod
     def allowed(self, bot_id: str, where: Filter) -> Keys:
         """Return the keys of the bot's chunks that a filter allows, sorted."""
+
+    def allowed_if_few(self, bot_id: str, where: Filter, *, limit: int) -> Keys | None:
+        """Return what `allowed` returns if that is quickly known to be at most `limit` keys, else None.
+
+        None says nothing of how many there are. A storage with an index over the bot's `filterable` fields should use it.
+        """
+        del bot_id, where, limit
+        return None
+
+    @abstractmethod
+    def matching(self, bot_id: str, where: Filter, keys: Keys) -> dict[int, bool]:
+        """Return, for each of the keys, whether a filter allows it. What is no chunk of this bot any more is not allowed.
+
+        Keys that are newer than this view are left out, so that one who got them from an index knows that it is ahead.
+        """
 
     @abstractmethod
     def order(self, bot_id: str, keys: Keys) -> dict[int, tuple[str, str, int]]:
@@ -226,7 +252,7 @@ class Reader(ABC):
         """Return the rows of those keys that are chunks of this bot now."""
 
 
-class Writer(Reader):
+class Writer(Reader, SpaceWriter):
     """One write transaction of one tenant: all of it happens, or none."""
 
     @abstractmethod
@@ -308,11 +334,14 @@ class Writer(Reader):
         """
 
     @abstractmethod
-    def mark_stale(self, bot_id: str) -> int:
-        """Mark every document of the bot to be cut anew; returns how many."""
+    def mark_stale(self, bot_id: str, *, recut: bool = False) -> int:
+        """Mark every document of the bot to be cut anew; returns how many.
+
+        With `recut`, `version_hash` is emptied, so that a document is cut anew even where text and settings are the same.
+        """
 
 
-class Storage(ABC):
+class Storage(Upkeep):
     """Keeps everything of all tenants.
 
     Clauses, each held by `minirag.testing.StorageConformance`:
@@ -329,10 +358,18 @@ class Storage(ABC):
     S10. A version keeps its text after its document was updated or removed.
     S11. `vectors` and `index_texts` yield exactly the chunks of current versions.
     S12. `where` filters mean what `minirag.models.filters.matches` says.
-    S13. `order` and `hydrate` leave out keys that are not chunks of this bot now.
+    S13. `order` and `hydrate` leave out keys that are not chunks of this bot now; `matching` allows none of them.
     S14. Reads and writes may come from several threads, and several processes where the backend allows it.
     S15. After `close`, every call raises `WorkspaceClosedError`.
     S16. With `read_only`, `write` and a writing `directory` raise `ReadOnlyWorkspaceError`.
+    S17. `verify` finds no fault in what the writers wrote, and yields the same faults for a scope whatever others hold.
+    S18. `repair` of a fault that is not there changes nothing that can be read.
+    S19. `backup` copies one state, complete, while others write.
+    S20. Vectors of several spaces lie side by side: reads know only the bot's space, unless another one is named.
+    S21. A chunk without a vector in a space is found by `lacking_vectors` until `put_embeddings` has given it one.
+    S22. A bot put with another space is read in that one from then on; `drop_embeddings` takes vectors of others only.
+    S23. `put_familiarity` replaces what `familiarity` adds up, and a document that goes takes its own share with it.
+    S24. `search_state` says what `bot_by_id`, `position` and `familiarity` say in the same view.
     """
 
     @property

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -12,10 +12,27 @@ from minirag.models.checks import clipped
 __all__ = ["InputModel", "Model", "describe_validation_error", "html_table"]
 
 
+_put_values, _put_names, _put_extra, _put_private = (BaseModel.__dict__[slot].__set__ for slot in BaseModel.__slots__)
+"""All that a record without validation is made of: its dict, and what pydantic keeps beside it."""
+
+
 class Model(BaseModel):
     """A frozen record that refuses unknown fields."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @classmethod
+    def _of(cls, values: dict[str, Any]) -> Self:
+        """Return a record of values that are known to be right: one for every field, in the fields' order. The dict is kept.
+
+        For the many records of a result: validation takes six times as long, and pydantic's `model_construct` nine times.
+        """
+        record = cls.__new__(cls)
+        _put_values(record, values)
+        _put_names(record, set(values))
+        _put_extra(record, None)
+        _put_private(record, None)
+        return record
 
 
 class InputModel(Model):

@@ -31,7 +31,7 @@ def check_text(name: str, value: object, *, maximum: int = 100_000, blank: bool 
         raise InvalidInputError(f"{name} is empty: {clipped(value)}; give some text")
     if len(value) > maximum:
         raise InvalidInputError(f"{name} is {len(value):,} characters long; the limit is {maximum:,}")
-    if "\x00" in value or any("\ud800" <= character <= "\udfff" for character in value):
+    if "\x00" in value or not (value.isascii() or all(not "\ud800" <= character <= "\udfff" for character in value)):
         raise InvalidInputError(f"{name} holds a NUL or a lone surrogate; remove it first")
     return value
 

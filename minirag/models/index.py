@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from functools import lru_cache
 from typing import ClassVar
 
 from pydantic import Field
@@ -25,6 +26,8 @@ class EmbeddingSpace(InputModel):
         normalized: whether the provider returns vectors of length one. MiniRAG stores them so in either case.
         document_prefix: put before a document's text by the provider.
         query_prefix: put before a query by the provider.
+        generation: where a bot's model was replaced under the same name, what tells its new vectors from the old; an
+            embedder leaves it empty.
     """
 
     error: ClassVar[type[InvalidInputError]] = InvalidInputError
@@ -36,12 +39,23 @@ class EmbeddingSpace(InputModel):
     normalized: bool = True
     document_prefix: str = ""
     query_prefix: str = ""
+    generation: str = ""
 
     @property
     def fingerprint(self) -> str:
-        """32 hexadecimal digits that differ whenever a field differs."""
-        text = json.dumps(self.model_dump(), sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:32]
+        """16 hexadecimal digits that differ whenever a field differs."""
+        return _fingerprint(self)
+
+    def matches(self, space: EmbeddingSpace) -> bool:
+        """Return whether an embedder of `space` is by name the one that these vectors come from."""
+        return self == space or self.model_copy(update={"generation": space.generation}) == space
 
     def __str__(self) -> str:
         return f"{self.provider}:{self.model} ({self.dimension} dimensions)"
+
+
+# Every search asks for it several times.
+@lru_cache(maxsize=256)
+def _fingerprint(space: EmbeddingSpace) -> str:
+    text = json.dumps(space.model_dump(exclude=None if space.generation else {"generation"}), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -7,7 +7,16 @@ from typing import Any, Literal
 from minirag.errors import IngestError
 from minirag.models.base import Model, html_table
 
-__all__ = ["REPORT_LIMIT", "BotStats", "EvaluationReport", "IngestEntry", "IngestProgress", "IngestReport"]
+__all__ = [
+    "REPORT_LIMIT",
+    "BotStats",
+    "EvaluationReport",
+    "IngestEntry",
+    "IngestProgress",
+    "IngestReport",
+    "ReembedProgress",
+    "ReembedReport",
+]
 
 REPORT_LIMIT = 1_000
 """How many entries of each status an `IngestReport` lists; its `counts` are always exact."""
@@ -93,6 +102,64 @@ class IngestReport(Model):
         rows: list[list[object]] = [[e.status, e.key, e.chunks or "", e.reason or ""] for e in entries[:50]]
         more = f" (the first 50 of {len(entries)})" if len(entries) > 50 else ""
         return html_table(["status", "key", "chunks", "reason"], rows, caption=f"{self}{more}")
+
+
+class ReembedProgress(Model):
+    """One step of a bot's move to another embedder, for a progress callback.
+
+    Attributes:
+        stage: `embedded` when a batch of vectors was made durable, `finished`.
+        done: chunks that have a vector in the new space.
+        total: chunks there are, as far as is known.
+    """
+
+    stage: Literal["embedded", "finished"]
+    done: int
+    total: int
+
+
+class ReembedReport(Model):
+    """What a move to another embedder did.
+
+    Attributes:
+        space: the embedding space that the bot is in now.
+        moved: False if its vectors were those of the given embedder already.
+        chunks: chunks the bot has now.
+        long_chunks: of these, how many are longer than `max_tokens`: the model reads only their beginning.
+        max_tokens: the longest text the embedder reads, in its own tokens, where it says so.
+        embedded_texts: texts that were sent to the embedder; of a move that was taken up again, by this call.
+        reused_vectors: chunks whose vector the tenant had already.
+        dropped_vectors: vectors of other spaces that were deleted.
+        rechunked: with `rechunk=True`, what cutting the documents anew did.
+    """
+
+    space: str
+    moved: bool
+    chunks: int
+    long_chunks: int = 0
+    max_tokens: int | None = None
+    embedded_texts: int = 0
+    reused_vectors: int = 0
+    dropped_vectors: int = 0
+    rechunked: IngestReport | None = None
+    seconds: float = 0.0
+
+    def __str__(self) -> str:
+        head = f"moved to {self.space}" if self.moved else f"stays in {self.space}"
+        parts = [f"{self.embedded_texts:,} texts embedded"]
+        parts += [f"{self.reused_vectors:,} vectors reused"] if self.reused_vectors else []
+        parts += [f"{self.long_chunks:,} longer than {self.max_tokens:,} tokens"] if self.long_chunks else []
+        parts += [f"cut anew: {self.rechunked}"] if self.rechunked is not None else []
+        return f"{head}; {self.chunks:,} chunk{'s' * (self.chunks != 1)}, {', '.join(parts)}, {self.seconds:.1f} s"
+
+    def __repr__(self) -> str:
+        return f"ReembedReport({self})"
+
+    def _repr_html_(self) -> str:
+        rows: list[list[object]] = [[name, value] for name, value in self.model_dump(exclude={"rechunked"}).items()]
+        if self.rechunked is not None:
+            rows.append(["rechunked", str(self.rechunked)])
+        return html_table(["", ""], rows, caption="re-embedding")
 
 
 class BotStats(Model):

@@ -58,7 +58,7 @@ class SearchTrace(Model):
 
     Attributes:
         weight: the dense part's share in a hybrid score, where there was one.
-        allowed: how many chunks the filter allowed, or None without a filter.
+        allowed: how many chunks the filter allowed; None without a filter, or if the search found its hits without counting them.
         candidates: how many chunks each retriever proposed.
         seconds: by step.
     """

@@ -15,7 +15,7 @@ from typing import Final
 from minirag.errors import SecretError
 from minirag.security.envelope import MasterKey, generate_secret_key
 
-__all__ = ["load_key_file", "load_or_create_key_file"]
+__all__ = ["copy_key_file", "load_key_file", "load_or_create_key_file"]
 
 _logger: Final = logging.getLogger("minirag.security")
 _NO_LINKS: Final = frozenset(
@@ -45,6 +45,17 @@ def load_or_create_key_file(path: Path) -> MasterKey:
     while _is_being_written(path) and time.monotonic() < deadline:
         time.sleep(0.01)
     return load_key_file(path)
+
+
+def copy_key_file(path: Path, target: Path) -> None:
+    """Copy a key to a new file with mode 0600, and bring it to the disk.
+
+    Raises:
+        SecretError: if the file is damaged or cannot be read.
+        OSError: if the copy cannot be written.
+    """
+    MasterKey(path)
+    _write_new(target, path.read_bytes())
 
 
 def load_key_file(path: Path) -> MasterKey:

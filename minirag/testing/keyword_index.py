@@ -9,36 +9,24 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from minirag.interfaces.keyword_index import IndexText, KeywordIndex, KeywordPartition
 from minirag.interfaces.scope import mint_scope
-
-if TYPE_CHECKING:
-    from minirag.types import Keys
+from minirag.testing.keyword_texts import (
+    QUERIES,
+    STOP_WORDS,
+    WORDS,
+    holding,
+    keys_of,
+    random_texts,
+    run_programme,
+    text_of,
+)
+from minirag.testing.snapshots import written_and_opened
 
 __all__ = ["KeywordIndexConformance"]
-
-WORDS: Final = (
-    "bravok",
-    "delzu",
-    "gamvix",
-    "kilqo",
-    "limfa",
-    "novjek",
-    "oskarp",
-    "papzi",
-    "quebno",
-    "siervu",
-    "tangru",
-    "zuluk",
-)
-"""Words of no language, which every analyser of unknown text leaves as they are; in sorted order."""
-
-STOP_WORDS: Final = "to be or not to be"
-"""English, and nothing but stop words."""
 
 
 class KeywordIndexConformance(ABC):
@@ -69,8 +57,8 @@ class KeywordIndexConformance(ABC):
     def test_k1_removes_then_adds(self) -> None:
         """K1: the partition holds what it held, less `removed`, plus `added`; what is in both is held."""
         with self._partition() as partition:
-            partition.apply(_keys(), [_text(1, "bravok"), _text(2, "delzu"), _text(3, "gamvix")])
-            partition.apply(_keys(2, 3), [_text(3, "kilqo"), _text(4, "limfa")])
+            partition.apply(keys_of(), [text_of(1, "bravok"), text_of(2, "delzu"), text_of(3, "gamvix")])
+            partition.apply(keys_of(2, 3), [text_of(3, "kilqo"), text_of(4, "limfa")])
             held = {key: not math.isnan(score) for key, score in _scores(partition, "kilqo", [1, 2, 3, 4, 5]).items()}
             assert held == {1: True, 2: False, 3: True, 4: True, 5: False}, f"K1: it holds {held}"
             assert len(partition) == 3, f"K1: its length is {len(partition)}, not 3"
@@ -79,29 +67,29 @@ class KeywordIndexConformance(ABC):
         """K1: `apply` is idempotent, and a key added again has only its new text."""
         with self._partition() as partition:
             for _ in range(2):
-                partition.apply(_keys(9), [_text(1, "bravok"), _text(2, "delzu")])
+                partition.apply(keys_of(9), [text_of(1, "bravok"), text_of(2, "delzu")])
             assert len(partition) == 2, f"K1: the same apply twice holds {len(partition)} chunks, not 2"
-            partition.apply(_keys(), [_text(1, "gamvix")])
+            partition.apply(keys_of(), [text_of(1, "gamvix")])
             assert _found(partition, "bravok") == set(), "K1: a replaced text is still found"
             assert _found(partition, "gamvix") == {1}, "K1: the text that replaced another is not found"
 
     def test_k1_clear_forgets_every_chunk(self) -> None:
         """K1: after `clear` nothing is held, and the partition can be fed again."""
         with self._partition() as partition:
-            partition.apply(_keys(), [_text(1, "bravok")])
+            partition.apply(keys_of(), [text_of(1, "bravok")])
             partition.clear()
             assert (len(partition), partition.analyzers) == (0, ()), "K1: something is held after clear"
             assert _found(partition, "bravok") == set(), "K1: a chunk is found after clear"
-            partition.apply(_keys(), [_text(2, "bravok")])
+            partition.apply(keys_of(), [text_of(2, "bravok")])
             assert _found(partition, "bravok") == {2}, "K1: after clear, an added chunk is not found alone"
 
     def test_k2_returns_as_many_as_hold_a_term(self) -> None:
         """K2: min(k, chunks that hold a query term) keys, none twice, each holding one."""
-        texts = _random_texts(random.Random(1), 60)
+        texts = random_texts(random.Random(1), 60)
         with self._partition() as partition:
-            partition.apply(_keys(), [_text(key, text) for key, text in texts.items()])
+            partition.apply(keys_of(), [text_of(key, text) for key, text in texts.items()])
             for query in ("bravok", "zuluk delzu", "absent", "absent kilqo", ""):
-                expected = _holding(texts, query)
+                expected = holding(texts, query)
                 for k in (1, 5, len(texts), 10_000):
                     keys = partition.search(query, k)[0].tolist()
                     assert len(set(keys)) == len(keys), f"K2: a key is returned twice for {query!r}"
@@ -113,14 +101,16 @@ class KeywordIndexConformance(ABC):
         """K2: a chunk holds the words of its document's title."""
         with self._partition() as partition:
             partition.apply(
-                _keys(), [IndexText(key=7, text="delzu", title="bravok", language="none"), _text(8, "delzu")]
+                keys_of(), [IndexText(key=7, text="delzu", title="bravok", language="none"), text_of(8, "delzu")]
             )
             assert _found(partition, "bravok") == {7}, "K2: a word of the title does not find the chunk"
 
     def test_k2_returns_ties_with_the_last(self) -> None:
         """K2: every key whose score ties with the k-th is returned, and no other."""
         with self._partition() as partition:
-            partition.apply(_keys(), [_text(key, "bravok delzu") for key in range(10)] + [_text(20, "bravok bravok")])
+            partition.apply(
+                keys_of(), [text_of(key, "bravok delzu") for key in range(10)] + [text_of(20, "bravok bravok")]
+            )
             keys, scores = partition.search("bravok", 3)
             assert set(keys.tolist()) == {*range(10), 20}, f"K2: of 10 equal chunks and 1 better, k=3 gave {len(keys)}"
             assert keys[0] == 20, "K2: the best chunk is not first"
@@ -130,13 +120,13 @@ class KeywordIndexConformance(ABC):
     def test_k2_allowed_comes_first(self) -> None:
         """K2: with `allowed`, the best of the allowed chunks that hold a query term, whatever else there is."""
         randomness = random.Random(2)
-        texts = _random_texts(randomness, 80)
+        texts = random_texts(randomness, 80)
         with self._partition() as partition:
-            partition.apply(_keys(), [_text(key, text) for key, text in texts.items()])
+            partition.apply(keys_of(), [text_of(key, text) for key, text in texts.items()])
             for size in (0, 1, 5, 40, 80):
                 allowed = randomness.sample(sorted(texts), size)
                 given = np.asarray([*allowed, 10**12, *allowed[:1]], np.int64)
-                expected = _holding(texts, "bravok zuluk") & set(allowed)
+                expected = holding(texts, "bravok zuluk") & set(allowed)
                 keys, scores = partition.search("bravok zuluk", 3, allowed=given)
                 assert set(keys.tolist()) <= expected, "K2: a key is returned that was not allowed"
                 least = min(3, len(expected))
@@ -150,7 +140,7 @@ class KeywordIndexConformance(ABC):
         """K3: after any sequence of `apply`, scores are what the formula gives for the chunks held now."""
         for seed in range(self.programmes):
             with self._partition() as partition:
-                held = _run_programme(random.Random(seed), partition)
+                held = run_programme(random.Random(seed), partition)
                 for query in ("bravok", "novjek limfa bravok", " ".join(WORDS)):
                     expected = self._bm25(held, query)
                     scores = _scores(partition, query, list(held))
@@ -165,10 +155,10 @@ class KeywordIndexConformance(ABC):
         """K3: scores are equal to the last bit however the same chunks came."""
         for seed in range(self.programmes):
             with self._partition() as partition, self._partition() as fresh:
-                held = _run_programme(random.Random(seed), partition)
-                fresh.apply(_keys(), [_text(key, held[key]) for key in sorted(held)])
+                held = run_programme(random.Random(seed), partition)
+                fresh.apply(keys_of(), [text_of(key, held[key]) for key in sorted(held)])
                 assert len(partition) == len(fresh), f"K3: programme {seed}: {len(partition)} chunks, not {len(fresh)}"
-                for query in ("tangru", "siervu papzi kilqo", " ".join(WORDS)):
+                for query in QUERIES:
                     grown, built = partition.search(query, 7), fresh.search(query, 7)
                     grown_scores = dict(zip(*(column.tolist() for column in grown), strict=True))
                     built_scores = dict(zip(*(column.tolist() for column in built), strict=True))
@@ -181,9 +171,9 @@ class KeywordIndexConformance(ABC):
             known = index.languages()
             assert list(known) == sorted(known), "K3: languages() is not sorted"
             added = [IndexText(key=key, text="delzu", title=None, language=code) for key, code in enumerate(known)]
-            partition.apply(_keys(), [*added, IndexText(key=-1, text="delzu", title=None, language="xx")])
+            partition.apply(keys_of(), [*added, IndexText(key=-1, text="delzu", title=None, language="xx")])
             assert partition.analyzers == tuple(sorted((*known, "none"))), f"K3: analyzers are {partition.analyzers}"
-            partition.apply(_keys(*range(len(known))), [])
+            partition.apply(keys_of(*range(len(known))), [])
             assert partition.analyzers == ("none",), f"K3: after removal analyzers are {partition.analyzers}"
 
     def test_k3_partitions_know_nothing_of_each_other(self) -> None:
@@ -191,51 +181,53 @@ class KeywordIndexConformance(ABC):
         with self._index() as index:
             scope = mint_scope("tenant")
             partition = index.partition(scope, "bot")
-            partition.apply(_keys(), [_text(1, "bravok delzu"), _text(2, "delzu")])
+            partition.apply(keys_of(), [text_of(1, "bravok delzu"), text_of(2, "delzu")])
             before = _scores(partition, "bravok delzu", [1, 2])
             for other in (index.partition(scope, "other"), index.partition(mint_scope("rival"), "bot")):
-                other.apply(_keys(), [_text(key, "bravok " * 9) for key in range(50)])
+                other.apply(keys_of(), [text_of(key, "bravok " * 9) for key in range(50)])
             assert _scores(partition, "bravok delzu", [1, 2]) == before, "K3: a score depends on another bot's text"
             assert _found(partition, "bravok") == {1}, "K3: a chunk of another bot is found"
 
     def test_k4_scores_of_given_keys(self) -> None:
         """K4: the score that `search` gives, 0.0 without a query term, NaN for an absent key, in the order asked."""
         with self._partition() as partition:
-            partition.apply(_keys(), [_text(1, "bravok"), _text(2, "delzu"), _text(3, "bravok delzu")])
-            partition.apply(_keys(3), [])
+            partition.apply(keys_of(), [text_of(1, "bravok"), text_of(2, "delzu"), text_of(3, "bravok delzu")])
+            partition.apply(keys_of(3), [])
             found = dict(zip(*(column.tolist() for column in partition.search("bravok", 9)), strict=True))
-            scores = partition.scores("bravok", _keys(3, 1, 2, 99, 1))
+            scores = partition.scores("bravok", keys_of(3, 1, 2, 99, 1))
             assert scores.dtype == np.float64, f"K4: scores are {scores.dtype}, not float64"
             assert np.isnan(scores[[0, 3]]).all(), f"K4: an absent key has the scores {scores[[0, 3]]}, not NaN"
             assert scores[2] == 0.0, f"K4: a chunk without the term has the score {scores[2]}"
             assert scores[1] == scores[4] == found[1], f"K4: scores gives {scores[1]}, search {found[1]}"
-            assert len(partition.scores("bravok", _keys())) == 0, "K4: no keys gave scores"
+            assert len(partition.scores("bravok", keys_of())) == 0, "K4: no keys gave scores"
 
     def test_k4_an_empty_partition_answers(self) -> None:
         """K4: without a chunk, every key is absent and every search empty."""
         with self._partition() as partition:
-            assert np.isnan(partition.scores("bravok", _keys(1))).all(), "K4: an empty partition gave a score"
+            assert np.isnan(partition.scores("bravok", keys_of(1))).all(), "K4: an empty partition gave a score"
             assert _found(partition, "bravok") == set(), "K4: an empty partition found something"
 
     def test_k5_stop_words_alone_are_searched(self) -> None:
         """K5: a query of stop words alone finds the chunks that hold them."""
         with self._partition() as partition:
             texts = ("Hamlet said to be or not to be", "Ophelia drowned", "a play of the king")
-            partition.apply(_keys(), [IndexText(key=n, text=t, title=None, language="en") for n, t in enumerate(texts)])
+            partition.apply(
+                keys_of(), [IndexText(key=n, text=t, title=None, language="en") for n, t in enumerate(texts)]
+            )
             assert _found(partition, STOP_WORDS) == {0}, f"K5: {STOP_WORDS!r} did not find the chunk that holds it"
 
     def test_k6_readers_see_before_or_after(self) -> None:
         """K6: while one thread writes, another sees whole states only."""
-        states = tuple([_text(key, "bravok delzu") for key in range(first, first + 30)] for first in (0, 100))
+        states = tuple([text_of(key, "bravok delzu") for key in range(first, first + 30)] for first in (0, 100))
         whole = tuple({text.key for text in state} for state in states)
         with self._partition() as partition:
-            partition.apply(_keys(), states[0])
+            partition.apply(keys_of(), states[0])
             stop = threading.Event()
 
             def write() -> None:
                 for number in range(60):
                     old, new = whole[number % 2], states[1 - number % 2]
-                    partition.apply(_keys(*old), new)
+                    partition.apply(keys_of(*old), new)
                 stop.set()
 
             writer = threading.Thread(target=write)
@@ -247,6 +239,70 @@ class KeywordIndexConformance(ABC):
                     torn = found
             writer.join()
             assert torn is None, f"K6: a reader saw {len(torn or ())} chunks, which is no state there was"
+
+    def test_k3_optimizing_changes_no_answer(self) -> None:
+        """K3: scores are equal to the last bit after `optimize`, and after one that was told to stop at once."""
+        for seed in range(self.programmes):
+            with self._partition() as partition:
+                held = run_programme(random.Random(seed), partition)
+                before = [_ranked(partition, query, 7) for query in QUERIES]
+                for stopped in (True, False):
+                    partition.optimize(lambda stopped=stopped: stopped)  # type: ignore[misc]
+                    after = [_ranked(partition, query, 7) for query in QUERIES]
+                    assert after == before, f"K3: programme {seed}: optimize changed an answer"
+                assert len(partition) == len(held), "K3: optimize changed how many chunks are held"
+
+    def test_k7_a_loaded_partition_answers_alike(self) -> None:
+        """K7: a partition that was loaded from a snapshot answers as the one that wrote it, to the last bit."""
+        for seed in range(self.programmes):
+            with self._index() as index:
+                partition = index.partition(mint_scope("tenant"), "bot")
+                held = run_programme(random.Random(seed), partition)
+                loaded = _kept(index, partition)
+                if loaded is None:
+                    return
+                assert len(loaded) == len(held), f"K7: programme {seed}: {len(loaded)} chunks, not {len(held)}"
+                assert loaded.analyzers == partition.analyzers, f"K7: programme {seed}: analyzers differ"
+                keys = keys_of(*held, -7)
+                for query in QUERIES:
+                    alike = _ranked(loaded, query, 7) == _ranked(partition, query, 7)
+                    assert alike, f"K7: programme {seed}: a loaded partition finds other chunks for {query!r}"
+                    alike = np.array_equal(loaded.scores(query, keys), partition.scores(query, keys), equal_nan=True)
+                    assert alike, f"K7: programme {seed}: a loaded partition gives other scores for {query!r}"
+
+    def test_k7_a_loaded_partition_goes_on(self) -> None:
+        """K7: what is applied to a loaded partition leaves it as if it had never been kept, and can be kept again."""
+        for seed in range(self.programmes):
+            with self._index() as index:
+                scope = mint_scope("tenant")
+                texts = random_texts(random.Random(seed), 30)
+                first, second = list(texts)[:20], list(texts)[20:]
+                partition, whole = index.partition(scope, "bot"), index.partition(scope, "other")
+                for each in (partition, whole):
+                    each.apply(keys_of(), [text_of(key, texts[key]) for key in first])
+                for removed, added in ((first[:5], second[:5]), (first[5:8] + second[:2], second[5:])):
+                    loaded = _kept(index, partition)
+                    if loaded is None:
+                        return
+                    for each in (loaded, whole):
+                        each.apply(keys_of(*removed), [text_of(key, texts[key]) for key in added])
+                    partition = loaded
+                    alike = all(_ranked(loaded, query, 7) == _ranked(whole, query, 7) for query in QUERIES)
+                    assert alike, f"K7: seed {seed}: a loaded partition finds other chunks after apply"
+
+    def test_k7_a_snapshot_is_of_its_moment(self) -> None:
+        """K7: what is applied after `snapshot` was called is not in it, even if it is written later."""
+        with self._index() as index:
+            partition = index.partition(mint_scope("tenant"), "bot")
+            partition.apply(keys_of(), [text_of(1, "bravok"), text_of(2, "bravok")])
+            fill = partition.snapshot()
+            if fill is None or not index.snapshot_format:
+                return
+            partition.apply(keys_of(1), [text_of(3, "bravok")])
+            with written_and_opened(fill) as snapshot:
+                loaded = index.load(mint_scope("tenant"), "bot", snapshot)
+            found = _found(loaded, "bravok")
+            assert found == {1, 2}, f"K7: a snapshot of the chunks 1 and 2 holds {sorted(found)}"
 
     def test_detects_only_what_it_can_analyse(self) -> None:
         """`detect_language` returns a code of `languages()` or `"none"`, and `"none"` where there is nothing to tell."""
@@ -262,9 +318,9 @@ class KeywordIndexConformance(ABC):
         mean = sum(count.total() for count in counts.values()) / max(len(counts), 1)
         scores = dict.fromkeys(held, 0.0)
         for term in sorted(set(query.split())):
-            holding = [key for key, count in counts.items() if count[term]]
-            weight = math.log(1 + (len(held) - len(holding) + 0.5) / (len(holding) + 0.5))
-            for key in holding:
+            matching = [key for key, count in counts.items() if count[term]]
+            weight = math.log(1 + (len(held) - len(matching) + 0.5) / (len(matching) + 0.5))
+            for key in matching:
                 often = counts[key][term]
                 relative = 1 - self.length_weight + self.length_weight * counts[key].total() / mean
                 scores[key] += weight * often / (often + self.saturation * relative)
@@ -284,38 +340,18 @@ class KeywordIndexConformance(ABC):
             yield index.partition(mint_scope("tenant"), "bot")
 
 
-def _run_programme(randomness: random.Random, partition: KeywordPartition) -> dict[int, str]:
-    """Apply random removals and additions, and return what should be held after them."""
-    held: dict[int, str] = {}
-    pool = [randomness.getrandbits(63) for _ in range(60)]
-    for _ in range(randomness.randrange(1, 25)):
-        removed = randomness.sample(pool, randomness.randrange(0, 12))
-        added = {key: _random_text(randomness) for key in randomness.sample(pool, randomness.randrange(0, 15))}
-        partition.apply(_keys(*removed), [_text(key, text) for key, text in added.items()])
-        for key in removed:
-            held.pop(key, None)
-        held |= added
-    return held
+def _kept(index: KeywordIndex, partition: KeywordPartition) -> KeywordPartition | None:
+    """Return what is loaded from a snapshot of the partition; None if it cannot be kept."""
+    fill = partition.snapshot()
+    if fill is None or not index.snapshot_format:
+        return None
+    with written_and_opened(fill) as snapshot:
+        return index.load(mint_scope("tenant"), "bot", snapshot)
 
 
-def _random_texts(randomness: random.Random, count: int) -> dict[int, str]:
-    return {key: _random_text(randomness) for key in randomness.sample(range(2**62), count)}
-
-
-def _random_text(randomness: random.Random) -> str:
-    return " ".join(randomness.choices(WORDS, weights=range(1, len(WORDS) + 1), k=randomness.randrange(1, 12)))
-
-
-def _holding(texts: Mapping[int, str], query: str) -> set[int]:
-    return {key for key, text in texts.items() if set(query.split()) & set(text.split())}
-
-
-def _text(key: int, text: str) -> IndexText:
-    return IndexText(key=key, text=text, title=None, language="none")
-
-
-def _keys(*keys: int) -> Keys:
-    return np.asarray(keys, np.int64)
+def _ranked(partition: KeywordPartition, query: str, k: int) -> tuple[list[int], list[float]]:
+    keys, scores = partition.search(query, k)
+    return keys.tolist(), scores.tolist()
 
 
 def _found(partition: KeywordPartition, query: str) -> set[int]:
@@ -324,4 +360,4 @@ def _found(partition: KeywordPartition, query: str) -> set[int]:
 
 def _scores(partition: KeywordPartition, query: str, keys: Sequence[int]) -> dict[int, float]:
     wanted = list(keys)
-    return dict(zip(wanted, partition.scores(query, _keys(*wanted)).tolist(), strict=True))
+    return dict(zip(wanted, partition.scores(query, keys_of(*wanted)).tolist(), strict=True))

@@ -125,6 +125,12 @@ class WorkspaceMachine(WritingMachine):
                 assert all(other == fresh for other in others), f"{tenant}/{name}: a rebuilt index answers otherwise"
         self.handles.pop().close()
 
+    @rule(handle=_HANDLE, deep=st.booleans())
+    def nothing_is_wrong(self, *, handle: int, deep: bool) -> None:
+        """Whatever was done so far, a check finds no fault."""
+        faults = self.handles[handle % len(self.handles)].verify(deep=deep).faults
+        assert faults == (), f"a check finds faults that nobody made: {faults}"
+
     # ---------------------------------------------------------------- listings
     @rule(tenant=_TENANT, name=_BOT, handle=_HANDLE, where=draw.filters(pages=False), label=_LABEL)
     def list_documents(self, *, tenant: str, name: str, handle: int, where: Any, label: str | None) -> None:

@@ -211,6 +211,17 @@ class ExpectedBot:
             self.put(label, Given(key, old.text, old.title, old.metadata), merge=False) for (_, key), old in stale
         )
 
+    def move(self, embedder: Embedder, *, rechunk: bool) -> Counter[str]:
+        """Move to another embedder; with `rechunk`, cut every document anew, though its text is the same."""
+        self.embedder = embedder
+        counts: Counter[str] = Counter()
+        if rechunk:
+            for document in self.documents.values():
+                document.stale, document.cut = True, ()
+            for label in self.sources:
+                counts += self.cut_anew(label)
+        return counts
+
     def ingest(self, files: Mapping[str, str], labels: Iterable[str] | None = None) -> Counter[str]:
         """Read sources, all or these, then cut anew what is still stale in them."""
         labels = list(self.sources if labels is None else labels)

@@ -45,6 +45,8 @@ _BOT = draw.bots()
 _HANDLE = st.integers(0, 2)
 _TEXT_SOURCE = st.sampled_from(("inline", "notes"))
 _ANY_SOURCE = st.sampled_from(("inline", "notes", FOLDER))
+_OTHER = {"provider": "hashing", "options": {"dimension": 32}}
+"""The embedder that bots are moved to and fro."""
 _SETTINGS = {"chunker": "small", "language": "auto", "embed_context": "none"}
 
 
@@ -70,6 +72,7 @@ class WritingMachine(RuleBasedStateMachine):
         self.handles: list[Workspace] = []
         self._embedder = self.make_embedder()
         registry = Registry.discover(())
+        self._other: Embedder = registry.create("embedder", parse_ref("embedder", _OTHER), ProviderContext())
         self._chunkers: dict[str, Chunker] = {
             name: registry.create("chunker", parse_ref("chunker", value), ProviderContext())
             for name, value in CHUNKERS.items()
@@ -241,6 +244,20 @@ class WritingMachine(RuleBasedStateMachine):
             bot, expected = found
             _check_counts(bot.ingest().counts, expected.ingest(self.files[tenant]))
             assert bot.stats().stale == 0, "after ingest() nothing is stale"
+
+    @rule(tenant=_TENANT, name=_BOT, handle=_HANDLE, other=st.booleans(), rechunk=st.booleans())
+    def reembed(self, *, tenant: str, name: str, handle: int, other: bool, rechunk: bool) -> None:
+        if found := self.bot(tenant, name, handle):
+            bot, expected = found
+            given, embedder = (_OTHER, self._other) if other else (self.make_embedder(), self._embedder)
+            moves = embedder.space != expected.embedder.space
+            counts = expected.move(embedder, rechunk=rechunk)
+            report = bot.reembed(given, rechunk)
+            assert report.moved == moves
+            assert report.chunks == expected.numbers()["chunks"]
+            assert (report.rechunked is not None) == rechunk
+            if report.rechunked is not None:
+                _check_counts(report.rechunked.counts, counts)
 
     @rule(tenant=_TENANT, name=_BOT, handle=_HANDLE, wait=st.booleans())
     def optimize(self, *, tenant: str, name: str, handle: int, wait: bool) -> None:

@@ -22,6 +22,8 @@ from minirag.testing.storage_probes import (
     write_draft,
 )
 from minirag.testing.storage_search import StorageSearchClauses
+from minirag.testing.storage_spaces import StorageSpaceClauses
+from minirag.testing.storage_upkeep import StorageUpkeepClauses
 from minirag.testing.storage_world import StorageWorld, citation_of, draft, new_bot
 from minirag.types import new_id, utc_now
 
@@ -36,7 +38,7 @@ _TEXTS: Final = (
 )
 
 
-class StorageConformance(StorageSearchClauses):
+class StorageConformance(StorageSpaceClauses, StorageUpkeepClauses, StorageSearchClauses):
     """The contract of `minirag.interfaces.Storage` as tests. Subclass it in a test module, and pytest does the rest.
 
     ```python
@@ -135,7 +137,7 @@ class StorageConformance(StorageSearchClauses):
         document_id = world.document_id(theirs, "note")
         with world.storage.read(theirs.scope) as reader:
             before = view(reader, theirs)
-        for name, change in foreign_writes(mine, theirs, document_id).items():
+        for name, change in foreign_writes(mine, theirs, document_id, world.keys(theirs)).items():
             try:
                 with world.storage.write(mine.scope) as writer:
                     change(writer)

@@ -12,7 +12,7 @@ import numpy as np
 from minirag.errors import MiniRAGError
 from minirag.interfaces.storage import Reader, Writer
 from minirag.models.filters import Condition
-from minirag.testing.storage_world import Customer, draft
+from minirag.testing.storage_world import Customer, draft, new_bot
 from minirag.types import new_id
 
 if TYPE_CHECKING:
@@ -69,6 +69,7 @@ def view(reader: Reader, customer: Customer) -> dict[str, Any]:
             for key, row in zip(keys.tolist(), rows, strict=True)
         },
         "index_texts": [text for batch in reader.index_texts(bot_id) for text in batch],
+        "lacking": reader.lacking_vectors(bot_id, "s"),
         "hits": reader.hydrate(bot_id, keys),
         "position": reader.position(bot_id),
         "log": [
@@ -76,6 +77,7 @@ def view(reader: Reader, customer: Customer) -> dict[str, Any]:
         ],
         "stats": reader.stats(bot_id) if reader.bot_by_id(bot_id) else None,
         "familiarity": reader.familiarity(bot_id),
+        "search_state": reader.search_state(bot_id),
         "chats": reader.chats(bot_id),
         "messages": reader.messages(customer.chat.id),
         "usage": reader.usage(),
@@ -88,6 +90,7 @@ def view(reader: Reader, customer: Customer) -> dict[str, Any]:
 def foreign_reads(keys: Keys) -> dict[str, Callable[[Reader, Mapping[str, str]], object]]:
     """Return every read that takes an id, by name; `keys` are those of chunks that the ids' bot may hold."""
     anything = Condition(field="$key", operator="$exists", value=True)
+    space = new_bot("any").space.fingerprint
     return {
         "bot_by_id": lambda r, ids: r.bot_by_id(ids["bot"]),
         "sources": lambda r, ids: r.sources(ids["bot"]),
@@ -113,8 +116,13 @@ def foreign_reads(keys: Keys) -> dict[str, Callable[[Reader, Mapping[str, str]],
         "versions": lambda r, ids: r.versions(ids["document"]),
         "text": lambda r, ids: r.text(ids["version"]),
         "sample_texts": lambda r, ids: r.sample_texts(ids["bot"], 3),
+        "sample_texts of a space": lambda r, ids: r.sample_texts(ids["bot"], 3, space="s"),
+        "lacking_vectors": lambda r, ids: r.lacking_vectors(ids["bot"], "s"),
+        "count_vectors": lambda r, ids: r.count_vectors(ids["bot"], space),
+        "current_versions": lambda r, ids: r.current_versions(ids["bot"]),
         "stats": lambda r, ids: r.stats(ids["bot"]),
         "familiarity": lambda r, ids: r.familiarity(ids["bot"]),
+        "search_state": lambda r, ids: r.search_state(ids["bot"]),
         "position": lambda r, ids: r.position(ids["bot"]),
         "nonce_at": lambda r, ids: r.nonce_at(ids["bot"], 1),
         "log": lambda r, ids: r.log(ids["bot"], after=0),
@@ -123,14 +131,20 @@ def foreign_reads(keys: Keys) -> dict[str, Callable[[Reader, Mapping[str, str]],
         "index_texts": lambda r, ids: list(r.index_texts(ids["bot"])),
         "index_texts of keys": lambda r, ids: list(r.index_texts(ids["bot"], keys)),
         "allowed": lambda r, ids: r.allowed(ids["bot"], anything).tolist(),
+        "allowed_if_few": lambda r, ids: r.allowed_if_few(ids["bot"], Condition("$key", "$eq", "note"), limit=9) is None
+        or len(r.allowed_if_few(ids["bot"], Condition("$key", "$eq", "note"), limit=9)),
+        "matching": lambda r, ids: [key for key, is_in in r.matching(ids["bot"], anything, keys).items() if is_in],
         "order": lambda r, ids: r.order(ids["bot"], keys),
         "hydrate": lambda r, ids: r.hydrate(ids["bot"], keys),
     }
 
 
-def foreign_writes(mine: Customer, theirs: Customer, document_id: str) -> dict[str, Callable[[Writer], object]]:
-    """Return every write, by name, with ids of `theirs`; the writer is one of `mine`."""
+def foreign_writes(
+    mine: Customer, theirs: Customer, document_id: str, keys: Keys
+) -> dict[str, Callable[[Writer], object]]:
+    """Return every write, by name, with ids of `theirs` and the keys of their chunks; the writer is one of `mine`."""
     bot_id = theirs.bot.id
+    chunks, hashes, vectors = keys.tolist(), [b"h"] * len(keys), np.ones((len(keys), 2), np.float32)
     planned = draft(theirs, "note", "Overwritten from outside.")
     mixed = draft(theirs, "other", "Into their source.")
     return {
@@ -155,6 +169,11 @@ def foreign_writes(mine: Customer, theirs: Customer, document_id: str) -> dict[s
         "remove_documents": lambda w: w.remove_documents(bot_id, [document_id]),
         "remove_documents of the own bot": lambda w: w.remove_documents(mine.bot.id, [document_id]),
         "mark_stale": lambda w: w.mark_stale(bot_id),
+        "mark_stale to be cut anew": lambda w: w.mark_stale(bot_id, recut=True),
+        "put_embeddings": lambda w: w.put_embeddings(bot_id, "s", chunks, hashes, vectors),
+        "put_embeddings of the own bot": lambda w: w.put_embeddings(mine.bot.id, "s", chunks, hashes, vectors),
+        "drop_embeddings": lambda w: w.drop_embeddings(bot_id, keep_space="s", limit=1_000),
+        "put_familiarity": lambda w: w.put_familiarity(bot_id, {document_id: (1, 1.0)}),
     }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 
 from minirag.errors import ConflictError, NotFoundError, ReadOnlyWorkspaceError, WorkspaceClosedError
-from minirag.interfaces.storage import Storage
+from minirag.interfaces.storage import Storage, Writer
 from minirag.models.filters import matches, parse_filter
+from minirag.models.tenants import BotRecord
 from minirag.testing.storage_world import CHUNK, StorageWorld, draft, new_bot, new_source, vectors_of
 from minirag.types import new_id
 
@@ -54,7 +55,7 @@ _WRITES: Final = 6
 
 
 class StorageSearchClauses(ABC):
-    """What a suite must provide, and the tests of S11 to S16."""
+    """What a suite must provide, and the tests of S11 to S16 and S24."""
 
     lasting: bool = True
     """Whether the same location opened again, or by another process, holds the same data."""
@@ -112,42 +113,70 @@ class StorageSearchClauses(ABC):
             samples = reader.sample_texts(world.acme.bot.id, 3)
         assert sorted(found) == sorted(texts) == sorted([int(keys[0]), int(keys[3])]), "S11: other keys were yielded"
         assert len(samples) == 3, "S11: sample_texts() returned too few"
-        for text, title, vector in samples:
-            assert title == "Title", "S11: sample_texts() returned another title"
-            assert np.array_equal(vector, vectors_of([text])[0]), "S11: sample_texts() paired text and vector wrongly"
+        for chunk, vector in samples:
+            assert chunk.title == "Title", "S11: sample_texts() returned another title"
+            expected = vectors_of([chunk.text])[0]
+            assert np.array_equal(vector, expected), "S11: sample_texts() paired text and vector wrongly"
 
     # ---------------------------------------------------------------- filters
     def test_s12_filters_mean_what_matches_says(self, world: StorageWorld) -> None:
         """S12: `where` allows the chunks and documents whose record `matches`, and no others."""
+        _check_filters(world)
+
+    def test_s12_filters_on_declared_fields(self, world: StorageWorld) -> None:
+        """S12: the same, where the bot declares the fields."""
+        _declare(world, ("lang", "year", "tags", "on", 'odd "name". $'))
+        _check_filters(world)
+
+    def test_s12_the_index_of_declared_fields_follows(self, world: StorageWorld) -> None:
+        """S12: filters on a declared field hold after it was declared, updated, removed, and declared no more."""
+        acme, bot_id, text = world.acme, world.acme.bot.id, "Some text of two chunks, more or less.... " * 2
+        condition = parse_filter({"lang": "en"})
+        assert condition is not None
+
+        def check(expected: list[str]) -> None:
+            with world.storage.read(acme.scope) as reader:
+                few = reader.allowed_if_few(bot_id, condition, limit=100)
+                keys = reader.allowed(bot_id, condition)
+                found = {hit.key for hit in reader.hydrate(bot_id, keys).values()}
+                verdicts = reader.matching(bot_id, condition, world.keys(acme))
+            assert sorted(found) == expected, "S12: allowed() is of other metadata"
+            assert few is None or few.tolist() == keys.tolist(), "S12: allowed_if_few() is of other metadata"
+            assert sorted(key for key, is_allowed in verdicts.items() if is_allowed) == keys.tolist(), (
+                "S12: matching() is of other metadata"
+            )
+
+        for key in ("a", "b", "c"):
+            world.write(acme, key, text, metadata={"lang": "en"})
+        _declare(world, ("lang",))
+        check(["a", "b", "c"])
+        world.write(acme, "a", text + "!", metadata={"lang": "de"})
+        world.write(acme, "d", text, metadata={"lang": "en"})
+        check(["b", "c", "d"])
+        with world.storage.write(acme.scope) as writer:
+            for key, lang in (("a", "en"), ("b", ["fr", "en"]), ("c", None)):
+                writer.update_document(
+                    world.document_id(acme, key), title="Title", metadata={"lang": lang}, raw_hash=None
+                )
+        check(["a", "b", "d"])
+        with world.storage.write(acme.scope) as writer:
+            writer.remove_documents(bot_id, [world.document_id(acme, "d")])
+        check(["a", "b"])
+        _declare(world, ("year",))
+        check(["a", "b"])
+
+    def test_s12_a_limit_on_what_is_allowed(self, world: StorageWorld) -> None:
+        """S12: `allowed_if_few` never returns more than its limit, nor less than all that is allowed."""
         acme, bot_id = world.acme, world.acme.bot.id
-        for number, metadata in enumerate(_METADATA):
-            world.write(acme, f"k{number}", "Some text of two chunks, more or less.... " * 2, metadata=metadata)
+        _declare(world, ("lang",))
+        for number in range(6):
+            world.write(acme, f"{number}", "One chunk.", metadata={"lang": "en"})
+        condition = parse_filter({"lang": "en"})
+        assert condition is not None
         with world.storage.read(acme.scope) as reader:
-            hits = reader.hydrate(bot_id, world.keys(acme))
-            documents = {document.id: document for document in reader.documents(bot_id)}
-            for where in (*_FILTERS, {"$page": 1}, {"$page": {"$gt": 1}, "lang": "en"}):
-                condition = parse_filter(where)
-                assert condition is not None
-                records = {
-                    key: {
-                        **hit.metadata,
-                        "$source": hit.source_name,
-                        "$key": hit.key,
-                        "$document": hit.document_id,
-                        "$title": hit.title,
-                        "$page": hit.page,
-                        "$added_at": documents[hit.document_id].added_at,
-                    }
-                    for key, hit in hits.items()
-                }
-                expected = sorted(key for key, record in records.items() if matches(condition, record))
-                assert reader.allowed(bot_id, condition).tolist() == expected, f"S12: allowed() differs for {where!r}"
-                if "$page" in where:
-                    continue
-                ids = sorted({hits[key].document_id for key in expected})
-                found = [document.id for document in reader.documents(bot_id, where=condition)]
-                assert found == ids, f"S12: documents() differs for {where!r}"
-                assert reader.count_documents(bot_id, where=condition) == len(ids), f"S12: count differs for {where!r}"
+            for limit in range(9):
+                few = reader.allowed_if_few(bot_id, condition, limit=limit)
+                assert few is None or len(few) == 6 <= limit, "S12: allowed_if_few() does not heed its limit"
 
     def test_s12_pages_of_listings(self, world: StorageWorld) -> None:
         """S12: documents and states come in pages, in the order of ids and of keys by code point."""
@@ -191,12 +220,21 @@ class StorageSearchClauses(ABC):
             writer.put_bot(other)
         present = world.keys(acme)
         asked = np.concatenate([old, [1], present])
+        anything = parse_filter({"$key": {"$exists": True}})
+        assert anything is not None
         with world.storage.read(acme.scope) as reader:
             hits, order = reader.hydrate(bot_id, asked), reader.order(bot_id, asked)
             elsewhere = reader.hydrate(other.id, asked), reader.order(other.id, asked)
+            matching = {key for key, is_allowed in reader.matching(bot_id, anything, asked).items() if is_allowed}
+            matching_elsewhere = reader.matching(other.id, anything, asked)
+            assert not any(matching_elsewhere.values()), "S13: chunks of another bot were allowed"
+            unknown = reader.matching(bot_id, anything, np.array([2**63 - 1]))
+            assert unknown == {}, "S13: matching() answers for a chunk that is newer than its view"
             document = reader.documents_with_key(bot_id, "note")[0]
         assert elsewhere == ({}, {}), "S13: chunks of another bot were hydrated"
-        assert hits.keys() == order.keys() == set(present.tolist()), "S13: absent keys came, or present ones did not"
+        assert hits.keys() == order.keys() == matching == set(present.tolist()), (
+            "S13: absent keys came, or present ones did not"
+        )
         for key, hit in hits.items():
             assert hit.text == text[hit.start : hit.end], "S13: a hit's text is not its span of the canonical text"
             assert order[key] == (hit.source_name, hit.key, hit.start), "S13: order() and hydrate() differ"
@@ -258,6 +296,29 @@ class StorageSearchClauses(ABC):
         assert count == _THREADS * _WRITES + before, "S14: a thread's write is missing"
         assert sequences == list(range(1, count + 1)), "S14: threads tore the sequence"
 
+    def test_s24_the_state_of_a_search(self, world: StorageWorld) -> None:
+        """S24: after each of several changes, `search_state` gives record, position and familiarity as they are now."""
+        acme, bot = world.acme, world.acme.bot
+        changes: list[Callable[[Writer], object]] = [
+            lambda writer: writer.put_bot(_renamed(bot, "another name")),
+            lambda writer: writer.put_bot(_renamed(bot, "a third one")),
+            lambda writer: writer.delete_bot(bot.id),
+        ]
+        for number, change in enumerate(changes):
+            world.write(acme, f"{number}", "Some more words, and others.")
+            with world.storage.write(acme.scope) as writer:
+                change(writer)
+            with world.storage.read(acme.scope) as reader:
+                state, record = reader.search_state(bot.id), reader.bot_by_id(bot.id)
+                if record is None:
+                    assert state is None, "S24: search_state() of a missing bot"
+                    continue
+                assert state is not None, "S24: search_state() knows no bot where there is one"
+                assert state.record == record, "S24: search_state() gave another record than bot_by_id()"
+                assert state.position == reader.position(bot.id), "S24: search_state() gave another position"
+                found = (state.words, state.known_words)
+                assert found == reader.familiarity(bot.id), "S24: search_state() gave another familiarity"
+
     def test_s15_closed_is_closed(self, world: StorageWorld) -> None:
         """S15: after `close`, every call raises `WorkspaceClosedError`; closing twice is closing once."""
         world.storage.close()
@@ -283,3 +344,54 @@ class StorageSearchClauses(ABC):
         with storage.directory() as directory:
             assert directory.tenant("acme") == world.acme.tenant, "S16: a read-only directory shows nothing"
         assert np.array_equal(world.keys(world.acme, storage), keys), "S16: a read-only storage reads other chunks"
+
+
+def _check_filters(world: StorageWorld) -> None:
+    """Compare each way to read by a filter with `matches`, for every filter."""
+    acme, bot_id = world.acme, world.acme.bot.id
+    for number, metadata in enumerate(_METADATA):
+        world.write(acme, f"k{number}", "Some text of two chunks, more or less.... " * 2, metadata=metadata)
+    with world.storage.read(acme.scope) as reader:
+        hits = reader.hydrate(bot_id, world.keys(acme))
+        documents = {document.id: document for document in reader.documents(bot_id)}
+        for where in (*_FILTERS, {"$page": 1}, {"$page": {"$gt": 1}, "lang": "en"}):
+            condition = parse_filter(where)
+            assert condition is not None
+            records = {
+                key: {
+                    **hit.metadata,
+                    "$source": hit.source_name,
+                    "$key": hit.key,
+                    "$document": hit.document_id,
+                    "$title": hit.title,
+                    "$page": hit.page,
+                    "$added_at": documents[hit.document_id].added_at,
+                }
+                for key, hit in hits.items()
+            }
+            expected = sorted(key for key, record in records.items() if matches(condition, record))
+            assert reader.allowed(bot_id, condition).tolist() == expected, f"S12: allowed() differs for {where!r}"
+            few = reader.allowed_if_few(bot_id, condition, limit=len(expected))
+            assert few is None or few.tolist() == expected, f"S12: allowed_if_few() differs for {where!r}"
+            verdicts = reader.matching(bot_id, condition, world.keys(acme))
+            assert {key for key, is_allowed in verdicts.items() if is_allowed} == set(expected), (
+                f"S12: matching() differs for {where!r}"
+            )
+            assert verdicts.keys() == hits.keys(), f"S12: matching() left out present chunks for {where!r}"
+            if "$page" in where:
+                continue
+            ids = sorted({hits[key].document_id for key in expected})
+            found = [document.id for document in reader.documents(bot_id, where=condition)]
+            assert found == ids, f"S12: documents() differs for {where!r}"
+            assert reader.count_documents(bot_id, where=condition) == len(ids), f"S12: count differs for {where!r}"
+
+
+def _declare(world: StorageWorld, fields: tuple[str, ...]) -> None:
+    """Have the bot of acme declare these fields as filterable."""
+    bot = world.acme.bot
+    with world.storage.write(world.acme.scope) as writer:
+        writer.put_bot(bot.model_copy(update={"profile": bot.profile.model_copy(update={"filterable": fields})}))
+
+
+def _renamed(bot: BotRecord, name: str) -> BotRecord:
+    return bot.model_copy(update={"profile": bot.profile.model_copy(update={"name": name})})

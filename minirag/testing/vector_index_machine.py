@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from minirag.interfaces.vector_index import VectorPartition
-from minirag.testing.vector_index import cosine, nearest, random_vectors
+from minirag.testing.vector_index_oracle import cosine, nearest, random_vectors
 
 if TYPE_CHECKING:
     from minirag.types import Matrix, Vector
@@ -23,13 +23,23 @@ _SEEDS = st.integers(0, 12)
 """Few vectors, so that several keys often hold the same one and tie."""
 
 
-def run_programmes(make_partition: Callable[[], VectorPartition], *, dimension: int, programmes: int) -> None:
-    """Drive so many new partitions through random calls; fail where one differs from a dictionary."""
+def run_programmes(
+    make_partition: Callable[[], VectorPartition],
+    reload: Callable[[VectorPartition], VectorPartition | None],
+    *,
+    dimension: int,
+    programmes: int,
+) -> None:
+    """Drive so many new partitions through random calls; fail where one differs from a dictionary.
+
+    Args:
+        reload: returns what is loaded from a snapshot of a partition, None if it cannot be kept.
+    """
     pool = random_vectors(13, dimension, seed=1)
 
     class Machine(_VectorPartitionMachine):
         def __init__(self) -> None:
-            super().__init__(make_partition(), pool)
+            super().__init__(make_partition(), reload, pool)
 
     run_state_machine_as_test(
         Machine,
@@ -47,9 +57,12 @@ def run_programmes(make_partition: Callable[[], VectorPartition], *, dimension: 
 
 
 class _VectorPartitionMachine(RuleBasedStateMachine):
-    def __init__(self, partition: VectorPartition, pool: Matrix) -> None:
+    def __init__(
+        self, partition: VectorPartition, reload: Callable[[VectorPartition], VectorPartition | None], pool: Matrix
+    ) -> None:
         super().__init__()
         self.partition = partition
+        self.reload = reload
         self.pool = pool
         self.held: dict[int, Vector] = {}
 
@@ -69,6 +82,16 @@ class _VectorPartitionMachine(RuleBasedStateMachine):
     def clear(self) -> None:
         self.partition.clear()
         self.held.clear()
+
+    @rule(stopped=st.booleans())
+    def optimize(self, *, stopped: bool) -> None:
+        self.partition.optimize(lambda: stopped)
+
+    @rule()
+    def keep_and_load(self) -> None:
+        loaded = self.reload(self.partition)
+        if loaded is not None:
+            self.partition = loaded
 
     @rule(
         seed=_SEEDS,

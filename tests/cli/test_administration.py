@@ -56,6 +56,19 @@ def test_an_update_of_nothing(arguments: tuple[str, ...], cli: Cli, place: Path)
     assert "nothing to change: give " in result.err
 
 
+def test_a_bot_is_moved(cli: Cli, place: Path) -> None:
+    """`bots reembed` moves a bot to the embedder that is named, by name or as JSON, and tells what it did."""
+    other = '{"provider": "hashing", "options": {"dimension": 64}}'
+    moved = cli("bots", "reembed", "support", other)
+    assert moved.out.startswith("bot support: moved to hashing:words-trigrams (64 dimensions); ")
+    report = cli("bots", "reembed", "support", "hashing", "--rechunk", "--json").json
+    assert (report["moved"], report["rechunked"]["counts"]["failed"]) == (True, 0)
+    assert cli("bots", "reembed", "support", "hashing").out.startswith("bot support: stays in hashing:")
+    refused = cli("bots", "reembed", "support", "no-such-provider")
+    assert refused.code == 1
+    assert "no-such-provider" in refused.err
+
+
 @pytest.mark.parametrize("what", ["tenants", "bots"])
 def test_deletion_is_confirmed(what: str, cli: Cli, place: Path) -> None:
     """A pipe must say --yes; a person is asked, and anything but yes leaves all as it was."""

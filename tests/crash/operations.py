@@ -12,6 +12,7 @@ from typing import TypeAlias
 import minirag
 from minirag.bot import Bot
 from minirag.models.reports import IngestProgress, IngestReport
+from minirag.providers.faiss.plan import Plan
 from minirag.providers.local.hashing import Hashing
 from minirag.types import SearchMode
 
@@ -31,6 +32,7 @@ __all__ = [
     "Search",
     "SmallBatches",
     "draw_operations",
+    "lower_thresholds",
     "open_bot",
     "open_workspace",
     "perform",
@@ -122,6 +124,21 @@ class Search:
 
 
 Operation: TypeAlias = Add | AddFolder | Remove | Forget | Search
+
+
+def lower_thresholds(patch: Callable[[str, object], None]) -> None:
+    """Have small bots treated as large ones are: with snapshots and codes."""
+    plan = Plan(
+        coded_floats=10_000,
+        coded_rows=256,
+        tail_floats=2_000,
+        dead_rows=20,
+        list_rows=64,
+        missed=0.1,
+        least_codes=1_000,
+    )
+    patch("minirag._services.maintenance._LEAST_ENTRIES", 20)
+    patch("minirag.providers.faiss.index.Plan", lambda: plan)
 
 
 def open_workspace(folder: Path) -> minirag.Workspace:

@@ -36,7 +36,7 @@ from tests.crash.operations import (
 
 STEPS: dict[type, tuple[str, ...]] = {
     Connection: ("commit",),
-    Transaction: ("row", "rows", "run", "many", "insert"),
+    Transaction: ("row", "rows", "tuples", "run", "many", "insert"),
     SqlAlchemyWriter: ("put_source", "delete_source", "write_versions", "update_document", "remove_documents"),
     Hashing: ("embed",),
     RecursiveChunker: ("split",),

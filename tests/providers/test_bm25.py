@@ -11,9 +11,10 @@ from minirag.interfaces.keyword_index import IndexText, KeywordIndex
 from minirag.interfaces.scope import mint_scope
 from minirag.providers.bm25.analyzer import Analyzers
 from minirag.providers.bm25.index import Bm25Index, create
+from minirag.providers.bm25.merging import merge
 from minirag.providers.bm25.partition import Bm25Partition
 from minirag.providers.bm25.ranking import rank
-from minirag.providers.bm25.segments import CountedChunk, Segment, build, merge
+from minirag.providers.bm25.segments import Segment, build
 from minirag.testing.keyword_index import KeywordIndexConformance
 
 ANALYZERS = Analyzers()
@@ -86,6 +87,25 @@ def test_single_additions_leave_few_segments() -> None:
     assert len(partition._state.segments) <= 6
 
 
+def counted(counts: dict[int, dict[int, int]]) -> Segment:
+    """Return the segment of chunks by key, each with its terms and their frequencies."""
+    words = [
+        (place, term) for place, key in enumerate(counts) for term, often in counts[key].items() for _ in range(often)
+    ]
+    chunks, terms = np.asarray(words, np.int64).T
+    return build(list(counts), np.zeros(len(counts), np.uint8), chunks=chunks, terms=terms, which=np.arange(len(terms)))
+
+
+def postings(segment: Segment) -> dict[int, dict[int, int]]:
+    """Return what a segment holds: for each term the keys of its chunks, and how often they hold it."""
+    found = {}
+    for term, (start, stop, _, _) in zip(segment.terms.tolist(), segment.lists(segment.terms), strict=True):
+        read = segment.read(start, stop)
+        keys = segment.keys[read >> 8].tolist()
+        found[term] = dict(zip(keys, segment.frequencies(read, start).tolist(), strict=True))
+    return found
+
+
 def test_removals_give_their_memory_back() -> None:
     """A segment that has lost most of its chunks is copied without them, and an empty one is dropped."""
     partition = partition_of(([], [plain(key, "bravok delzu") for key in range(100)]))
@@ -113,23 +133,37 @@ def test_a_readers_state_is_not_changed_by_the_writer() -> None:
     assert state.size == 10
 
 
-@pytest.mark.parametrize(("most", "kind"), [(255, np.uint8), (256, np.uint16), (65_536, np.uint32)])
-def test_frequencies_are_as_narrow_as_they_can_be(most: int, kind: type) -> None:
-    """Frequencies take one byte where that is enough, and lose nothing where it is not."""
-    segment = build([CountedChunk(key=1, counts={7: most, 8: 1}, language=0)])
-    assert segment.frequencies.dtype == kind
-    assert segment.frequencies.tolist() == [most, 1]
+@pytest.mark.parametrize("most", [254, 255, 256, 65_536])
+def test_frequencies_of_any_size_are_kept(most: int) -> None:
+    """A posting has one byte for the frequency; what does not fit is not lost."""
+    segment = counted({1: {7: most, 8: 1}, 2: {7: 3}})
+    assert postings(segment) == {7: {1: most, 2: 3}, 8: {1: 1}}
+    assert segment.lengths.tolist() == [most + 1, 3]
+    assert len(segment.wide) == (most >= 255)
 
 
-def test_merging_keeps_wide_and_narrow_frequencies() -> None:
-    """A merged segment has every posting of its parts, in the order of term and arrival."""
-    parts = [build([CountedChunk(key=key, counts={5: often, key: 1}, language=0)]) for key, often in ((9, 300), (2, 4))]
-    merged: Segment = merge(parts)
-    assert merged.terms.tolist() == [2, 5, 9]
-    assert merged.starts.tolist() == [0, 1, 3, 4]
-    assert merged.chunks.tolist() == [1, 0, 1, 0]
-    assert merged.frequencies.tolist() == [1, 300, 4, 1]
-    assert merged.sorted_keys.tolist() == [2, 9]
+def test_merging_keeps_every_posting() -> None:
+    """A merged segment has the postings of its parts in the order of term and chunk, wide ones too, and none of removed chunks."""
+    parts = [counted({9: {5: 300, 9: 1}, 10: {5: 2}, 11: {3: 1}}), counted({2: {5: 4, 2: 1}, 4: {9: 500}})]
+    merged = merge([parts[0].without(np.asarray([2])), parts[1]])
+    assert merged is not None
+    assert postings(merged) == {2: {2: 1}, 5: {9: 300, 10: 2, 2: 4}, 9: {9: 1, 4: 500}}
+    assert merged.starts.tolist() == [0, 1, 4, 6]
+    assert merged.sorted_keys.tolist() == [2, 4, 9, 10]
+    assert merge([parts[0].without(np.asarray([0]))], lambda: True) is None
+
+
+def test_no_chunk_exceeds_what_a_segment_says_of_a_term() -> None:
+    """The highest frequency and the least length for it bound those of every chunk, after merging too."""
+    parts = [counted({1: {7: 3, 8: 300}, 2: {7: 9}}), counted({3: {7: 2}, 4: {8: 5, 7: 1}})]
+    merged = merge(parts)
+    assert merged is not None
+    assert merged.most.tolist() == [9, 255]
+    assert [least <= bound for least, bound in zip(merged.shortest.tolist(), [1.0, 303 / 300], strict=True)] == [
+        True,
+        True,
+    ]
+    assert merged.shortest.tolist() == pytest.approx([1.0, 303 / 300])
 
 
 def test_rank_returns_ties_to_six_decimals() -> None:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from minirag.interfaces.keyword_index import IndexText
 from minirag.interfaces.scope import mint_scope
-from minirag.providers.bm25.analyzer import Analyzer, query_terms, term_id
+from minirag.providers.bm25.analyzer import Analyzer, analysis_version, query_terms, term_id
 from minirag.providers.bm25.detection import detect_language
 from minirag.providers.bm25.index import Bm25Index
 from minirag.providers.bm25.languages import LANGUAGES, RIVALS
-from minirag.providers.bm25.words import cut_words
+from minirag.providers.bm25.words import WESTERN, cut_folded, cut_words, fold, western_words
 
 PARAGRAPHS = {
     "ar": "يمكنك إرجاع الجهاز خلال ثلاثين يوما من الشراء إذا كان في حالة جيدة، ثم نعيد لك المال بعد أن نفحص هذا الجهاز.",
@@ -54,6 +59,12 @@ def found(query: str, text: str, language: str) -> bool:
     partition = Bm25Index().partition(mint_scope("tenant"), "bot")
     partition.apply(partition.search("", 1)[0], [IndexText(key=1, text=text, title=None, language=language)])
     return len(partition.search(query, 1)[0]) == 1
+
+
+def terms_of(analyzer: Analyzer, text: str) -> list[int]:
+    """Return the numbers of the terms of a text's words, in order."""
+    analyzed = analyzer.analyze([text])
+    return [int(term) for term in analyzed.terms[analyzed.which]]
 
 
 @pytest.mark.parametrize("language", sorted(PARAGRAPHS))
@@ -103,6 +114,7 @@ def test_every_language_has_a_stemmer() -> None:
         ("STRASSE", "Straße", "de"),
         ("книги", "книга", "ru"),
         ("istanbul", "İSTANBUL'da", "tr"),
+        ("\u00ed", "\u0130\u0301", "none"),
         ("10k", "3M_2018_10K", "none"),
         ("3m_2018_10k", "3M_2018_10K", "none"),
         ("2018", "in 2018, they", "en"),
@@ -151,6 +163,57 @@ def test_words_keep_their_order() -> None:
     assert cut_words("été 東京 d’été") == (["été", "d'été"], ["東京"])
 
 
+@pytest.mark.parametrize(
+    "text", [*PARAGRAPHS.values(), "'Tis rock''n'roll, the dogs' O'Brien's '", "l’eau d'été ÿ œuf …", "\x00'\x1c_"]
+)
+def test_the_fast_cut_gives_the_same_words(text: str) -> None:
+    """The fast cut differs from the plain one in apostrophes at most, and cutting its words again makes up for that."""
+    rough = western_words(fold(text))
+    if rough is None:
+        assert any(ord(character) > 0xFF for character in fold(text))
+    else:
+        assert [word for some in rough.decode(WESTERN).split() for word in cut_folded(some)[0]] == cut_words(text)[0]
+
+
+@given(text=st.text(alphabet=st.sampled_from("aB'’1é_œ°² \x00\x1c\u0301İ東ß-"), max_size=30))
+def test_the_fast_cut_gives_the_same_words_of_anything(text: str) -> None:
+    """So it does for any mixture of letters, marks, apostrophes and separators."""
+    test_the_fast_cut_gives_the_same_words(text)
+
+
+def test_an_analyser_forgets_without_harm(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cache that is full forgets words, and makes their terms again."""
+    texts = [
+        " ".join(f"walking{number % 97}s it's l'eau" for number in range(start, start + 40))
+        for start in range(0, 400, 40)
+    ]
+    expected = [terms_of(Analyzer("en"), text) for text in texts]
+    monkeypatch.setattr("minirag.providers.bm25.analyzer._CACHED_WORDS", 10)
+    small = Analyzer("en")
+    assert [terms_of(small, text) for text in texts] == expected
+
+
+def test_texts_are_told_apart() -> None:
+    """Words of several texts keep their text, those that are none or two terms and those of unspaced scripts too."""
+    analyzer = Analyzer("none")
+    texts = ["bravok ' delzu", "", "東京 o'brien", "bravok"]
+    analyzed = analyzer.analyze(texts)
+    for number, text in enumerate(texts):
+        found = analyzed.terms[analyzed.which[analyzed.texts == number]]
+        assert sorted(found.tolist()) == sorted(terms_of(analyzer, text))
+    assert np.bincount(analyzed.texts).tolist() == [2, 0, 5, 1]
+
+
+def test_the_analysis_has_a_version() -> None:
+    """The version is the same in every process of one Python, and changes with what terms are made of."""
+    assert Bm25Index().snapshot_format == f"bm25-1/{analysis_version()}"
+    code = "from minirag.providers.bm25.analyzer import analysis_version; print(analysis_version())"
+    assert (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
+        == analysis_version()
+    )
+
+
 def test_stop_words_are_left_out_if_all_analysers_list_them() -> None:
     """`die` is a stop word in German and not in English, so that beside English text it is searched."""
     english, german, none = Analyzer("en"), Analyzer("de"), Analyzer("none")
@@ -184,10 +247,10 @@ def test_analysers_may_be_shared_by_threads() -> None:
     """Stemming in several threads at once gives what it gives in one."""
     words = [f"{stem}{ending}" for stem in ("walk", "return", "laptop", "order") for ending in ("s", "ed", "ing", "er")]
     text = " ".join(f"{word}{chr(97 + number % 26)}ing" for number in range(200) for word in words)
-    expected = Analyzer("en").count(text)
+    expected = terms_of(Analyzer("en"), text)
     shared = Analyzer("en")
-    counted: list[dict[int, int]] = []
-    threads = [threading.Thread(target=lambda: counted.append(shared.count(text))) for _ in range(4)]
+    counted: list[list[int]] = []
+    threads = [threading.Thread(target=lambda: counted.append(terms_of(shared, text))) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:

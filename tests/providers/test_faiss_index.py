@@ -13,24 +13,50 @@ import pytest
 from minirag.errors import VectorIndexError
 from minirag.interfaces.specs import ProviderContext
 from minirag.interfaces.vector_index import VectorIndex
+from minirag.providers.faiss.exact import scanned
 from minirag.providers.faiss.index import FaissIndex, create
 from minirag.providers.faiss.partition import FaissPartition
-from minirag.testing.vector_index import VectorIndexConformance, nearest, random_vectors
+from minirag.providers.faiss.plan import Plan
+from minirag.testing.vector_index import VectorIndexConformance
+from minirag.testing.vector_index_oracle import nearest, random_vectors
 
 NONE = np.empty(0, np.int64)
+
+CODED_EARLY = Plan(
+    coded_floats=0,
+    coded_rows=60,
+    tail_floats=32 * 48,
+    gathered_floats=48 * 100,
+    dead_rows=50,
+    candidates=(150,),
+    rounds=2,
+)
+"""So that a few hundred rows pass through all that a million would."""
 
 
 class TestFaissIndex(VectorIndexConformance):
     """The clauses at a few hundred vectors."""
 
+    programmes = 20
+
     def make_index(self) -> VectorIndex:
         return create(None, ProviderContext())
+
+
+class TestCodedFaissIndex(VectorIndexConformance):
+    """The clauses where a few hundred vectors are coded already, with so many candidates that none is missed."""
+
+    size = 1_200
+    programmes = 3
+
+    def make_index(self) -> VectorIndex:
+        return FaissIndex(plan=CODED_EARLY)
 
 
 class TestFaissIndexOfSeveralThousands(VectorIndexConformance):
     """The clauses at a size where rows are read in blocks and squeezed."""
 
-    size = 5_000
+    size = 3_000
     dimension = 32
     programmes = 1
 
@@ -127,31 +153,18 @@ def test_memory_follows_what_is_held() -> None:
     assert len(partition._keys) < 3 * 2_000 + 1_024
 
 
-def test_batches_are_appended_in_place() -> None:
-    """Adding in batches moves the matrix a logarithmic number of times, not once a batch."""
-    partition = FaissPartition(8)
-    vectors = random_vectors(100, 8, seed=1)
-    moves, last = 0, None
-    for batch in range(200):
-        partition.apply(NONE, np.arange(100) + 100 * batch, vectors)
-        moves += partition._vectors is not last
-        last = partition._vectors
-    assert moves < 20
-
-
 def test_a_reader_keeps_the_state_it_began_with(monkeypatch: pytest.MonkeyPatch) -> None:
     """A search that was overtaken by removals, growth and a squeeze answers from before them."""
     partition, vectors = _filled(1_500)
     held = dict(enumerate(vectors))
     begun, go_on = threading.Event(), threading.Event()
-    propose = partition._scan.propose
 
-    def slow(*arguments: Any, **keywords: Any) -> Any:
+    def slow(*arguments: Any) -> Any:
         begun.set()
         assert go_on.wait(30)
-        return propose(*arguments, **keywords)
+        return scanned(*arguments)
 
-    monkeypatch.setattr(partition._scan, "propose", slow)
+    monkeypatch.setattr("minirag.providers.faiss.state.scanned", slow)
     found: list[Any] = []
     reader = threading.Thread(target=lambda: found.append(partition.search(vectors[0], 10)))
     reader.start()

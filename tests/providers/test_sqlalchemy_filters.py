@@ -15,7 +15,7 @@ from sqlalchemy.types import Boolean
 from minirag.errors import FilterError
 from minirag.models.filters import RESERVED_FIELDS, matches, parse_filter
 from minirag.models.metadata import encode_metadata, encode_value
-from minirag.providers.sqlalchemy.filters import filter_clause
+from minirag.providers.sqlalchemy.filters import filter_clause, parameterized
 from minirag.providers.sqlalchemy.tables import chunks, documents, sources
 from minirag.testing.strategies import COMMON_VALUES, aware_datetimes, metadata, metadata_names, where_filters
 
@@ -67,12 +67,11 @@ def _store(connection: Connection, records: list[dict[str, Any]]) -> None:
 def _found(connection: Connection, where: dict[str, Any], *, negated: bool = False) -> set[str]:
     condition = parse_filter(where)
     assert condition is not None
-    clause = filter_clause(condition, document=documents, source=sources, chunk=chunks)
-    joined = documents.join(sources, sources.c.id == documents.c.source_id).join(
-        chunks, chunks.c.document_id == documents.c.id
-    )
+    form, parameters = parameterized(condition)
+    clause = filter_clause(form, document=documents, source=sources, chunk=chunks)
+    joined = documents.join(chunks, chunks.c.document_id == documents.c.id)
     statement = select(documents.c.id).select_from(joined).where(not_(clause) if negated else clause)
-    return set(connection.execute(statement).scalars())
+    return set(connection.execute(statement, {**parameters, "scope": "", "bot_id": ""}).scalars())
 
 
 def _records(fields: st.SearchStrategy[dict[str, Any]]) -> st.SearchStrategy[list[dict[str, Any]]]:

@@ -168,6 +168,11 @@ ROWS: dict[str, Row] = {
     ),
     "Workspace.from_env": Row(),
     "Workspace.tenant": Row({"slug": "acme"}, {"slug": bad.SLUG, "create": bad.FLAG}, {"slug": ("tenant",)}),
+    "Workspace.verify": Row({}, {"deep": bad.FLAG, "models": bad.FLAG, "progress": bad.CALLBACK}),
+    "Workspace.repair": Row({}, {"progress": bad.CALLBACK}),
+    "Workspace.backup": Row(
+        {"path": "copy"}, {"path": [*bad.WORKSPACE, ".", "no/such/copy", "sqlite:///copy"], "include_key": bad.FLAG}
+    ),
     "Workspace.close": Row(),
     "Tenants.create": Row(
         {"slug": "newcomer"},
@@ -216,6 +221,11 @@ ROWS: dict[str, Row] = {
         {"*inputs": ("add()", "path", "URL", "url", "text", "iterable")},
     ),
     "Bot.ingest": Row({}, {"progress": bad.CALLBACK}),
+    "Bot.reembed": Row(
+        {"embedder": "hashing"},
+        {"embedder": [*bad.PROVIDER, None], "rechunk": bad.FLAG, "progress": bad.CALLBACK},
+        {"embedder": ("provider",)},
+    ),
     "Bot.search": Row({"query": "laptop"}, SEARCH, {"where": FILTER}),
     "Bot.search_many": Row(
         {"queries": ["laptop"]},

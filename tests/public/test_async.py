@@ -92,6 +92,7 @@ def test_every_awaited_method_gives_what_its_twin_gives(folder: Path) -> None:
             assert await ws.tenants.get("acme") == sync.tenants.get("acme") == session.tenant
             assert ws.location == sync.location
             assert len(ws.providers.specs("llm")) == len(sync.providers.specs("llm"))
+            assert (await ws.verify(models=True)).checked == sync.verify(models=True).checked
             assert await session.bots.list() == twin.bots.list()
             assert (await session.bots.get("support")).profile == bot.profile == other.profile
             assert (bot.id, bot.name) == (other.id, other.name)
@@ -131,6 +132,8 @@ def test_every_writing_method_works(folder: Path) -> None:
         await ws.tenants.delete("globex-2")
         with pytest.raises(TenantNotFoundError):
             await ws.tenant("globex-2")
+        assert (await ws.repair()).ok
+        assert (await ws.backup(folder.with_name("copy"))).key == "left out"
         session = await ws.tenant("new", create=True)
         bot = await session.bots.create("one")
         assert (await bot.update(system_prompt="x")).system_prompt == "x"

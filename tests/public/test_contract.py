@@ -51,10 +51,9 @@ async def main():
         return answer, events
 """
 LATER = {
-    "Workspace": {"authenticate", "login", "verify", "repair", "backup", "erasures"},
+    "Workspace": {"authenticate", "login", "erasures"},
     "Tenants": {"bootstrap", "suspend", "resume", "export", "import_"},
     "TenantSession": {"principal", "users", "tokens"},
-    "Bot": {"reembed"},
 }
 """Members of later releases: absent, not stubs."""
 OPEN = {
@@ -78,6 +77,9 @@ MEMBERS: dict[str, dict[str, tuple[tuple[str, ...], dict[str, Any]] | None]] = {
         "from_config": (("settings",), {}),
         "from_env": ((), {}),
         "tenant": (("slug",), {"create": False}),
+        "verify": ((), {"deep": True, "models": False, "progress": None}),
+        "repair": ((), {"progress": None}),
+        "backup": (("path",), {"include_key": False}),
         "close": ((), {}),
     },
     "Tenants": {
@@ -93,6 +95,7 @@ MEMBERS: dict[str, dict[str, tuple[tuple[str, ...], dict[str, Any]] | None]] = {
         "update": (("**profile",), {}),
         "add": (("*inputs",), {"source": None, "progress": None}),
         "ingest": ((), {"progress": None}),
+        "reembed": (("embedder",), {"rechunk": False, "progress": None}),
         "search": (("query",), SEARCH),
         "search_many": (("queries",), SEARCH),
         "ask": (("question",), {"k": 8, "where": None}),

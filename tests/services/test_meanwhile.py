@@ -261,3 +261,25 @@ def test_a_filter_that_nothing_satisfies(bot: minirag.Bot, where: dict[str, Any]
     assert bot.documents.count(where=where) == 0
     with pytest.raises(errors.FilterError):
         bot.search("kettle", where={"$nor": []})
+
+
+def test_a_source_that_another_writer_makes_first_is_shared(bot: minirag.Bot, meanwhile: Any) -> None:
+    """Two first additions at the same time put their documents into one source of texts."""
+    meanwhile(lambda: bot.add(DocumentInput(text="The teapot is blue.", key="b")))
+    report = bot.add(
+        [DocumentInput(text="The kettle is red.", key="a"), DocumentInput(text="The pan is new.", key="b")]
+    )
+    (source,) = bot.sources.list()
+    assert (source.name, source.status) == ("inline", "ready")
+    assert {entry.source_id for entry in report.added + report.updated} == {source.id}
+    assert sorted(document.key for document in bot.documents.list()) == ["a", "b"]
+    assert bot.documents.text("b") == "The pan is new."
+
+
+def test_a_source_is_there_even_if_no_document_of_it_is(bot: minirag.Bot) -> None:
+    """A source whose only document failed is kept with the failure."""
+    report = bot.add([DocumentInput(text=" ", key="a")], source="blanks")
+    assert report.counts["failed"] == 1
+    (source,) = bot.sources.list()
+    assert source.name == "blanks"
+    assert source.error is not None

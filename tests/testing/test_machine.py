@@ -77,6 +77,8 @@ def _tour(machine: Machine, *, short: bool, **bot: Any) -> None:
     machine.read_source(**bot, label=FOLDER)
     machine.ingest(**bot)
     machine.optimize(**bot, wait=short)
+    machine.reembed(**bot, other=short, rechunk=True)
+    machine.reembed(**bot, other=True, rechunk=not short)
     machine.list_documents(**bot, where={"year": 2020}, label="notes")
     machine.read_everything(**bot)
     for mode in ("dense", "keyword", "hybrid"):
@@ -91,6 +93,7 @@ def _tour(machine: Machine, *, short: bool, **bot: Any) -> None:
     machine.remove_source(**bot, label=FOLDER)
     machine.old_citations_keep_their_evidence(handle=1)
     machine.a_fresh_workspace_answers_the_same(query="kettle", k=3, where=None)
+    machine.nothing_is_wrong(handle=0, deep=short)
     machine.delete_chat(**bot, directly=short)
     machine.everything_is_as_expected()
     machine.delete(**(bot | {"handle": int(short)}), sure=True)

@@ -12,11 +12,14 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import numpy as np
 import pytest
 
 from minirag.errors import NotFoundError, StorageBusyError
 from minirag.interfaces.scope import TenantScope, mint_scope
 from minirag.interfaces.storage import Reader, Storage, Writer
+from minirag.interfaces.upkeep import StoredFault
+from minirag.models.index import EmbeddingSpace
 from minirag.providers.sqlalchemy.changes import BotChanges
 from minirag.providers.sqlalchemy.storage import SqlAlchemyStorage
 from minirag.providers.sqlalchemy.writer import SqlAlchemyWriter
@@ -228,6 +231,30 @@ class IgnoresFilter(Wrong):
         reader.allowed = lambda bot_id, where: right(bot_id, _everything())
 
 
+class MatchesAnything(Wrong):
+    """Breaks S12: every candidate is allowed."""
+
+    def spoil(self, reader: Any) -> None:
+        right = reader.matching
+        reader.matching = lambda bot_id, where, keys: right(bot_id, _everything(), keys)
+
+
+class ForgetsToDeclare(Wrong):
+    """Breaks S12: what documents say of a declared field is not looked up again when their metadata change."""
+
+    @contextmanager
+    def write(self, scope: TenantScope) -> Iterator[Writer]:
+        with mock.patch("minirag.providers.sqlalchemy.writer.fill"), super().write(scope) as writer:
+            yield writer
+
+
+class ListsTooMany(Wrong):
+    """Breaks S12: a limit is not heeded."""
+
+    def spoil(self, reader: Any) -> None:
+        reader.allowed_if_few = lambda bot_id, where, *, limit: reader.allowed(bot_id, where)
+
+
 class OrdersAnything(Wrong):
     """Breaks S13: absent keys are ordered too."""
 
@@ -268,6 +295,94 @@ class AlwaysWrites(Wrong):
         super().__init__(location)
 
 
+class FindsFaults(Wrong):
+    """Breaks S17: old versions are taken for damaged."""
+
+    def verify(self, scope: TenantScope | None, *, deep: bool = True, tell: Any = None) -> Any:
+        yield from super().verify(scope, deep=deep)
+        if scope is not None:
+            yield StoredFault("text", "an old version", "none", repairable=False)
+
+
+class RepairsTooMuch(Wrong):
+    """Breaks S18: a repair drops every vector of the bot it is told of."""
+
+    def repair(self, scope: TenantScope | None, fault: Any) -> None:
+        with sqlite3.connect(self.file) as connection:
+            connection.execute("DELETE FROM embeddings WHERE bot_id = ?", (fault.bot_id,))
+
+
+class CopiesTornly(Wrong):
+    """Breaks S19: the copy lacks the vectors."""
+
+    def backup(self, folder: Path) -> None:
+        super().backup(folder)
+        with sqlite3.connect(folder / "minirag.sqlite3") as connection:
+            connection.execute("DELETE FROM embeddings")
+
+
+class MixesSpaces(Wrong):
+    """Breaks S20: vectors of whatever space are given."""
+
+    def spoil(self, reader: Any) -> None:
+        right = reader.vectors
+        space = EmbeddingSpace(provider="test", model="other", dimension=4).fingerprint
+
+        def vectors(bot_id: str, keys: Any = None, *, batch: int = 4_096) -> Any:
+            others = [(chunk.key, vector) for chunk, vector in reader.sample_texts(bot_id, 1, space=space)]
+            yield from right(bot_id, keys, batch=batch)
+            for key, vector in others:
+                yield np.array([key]), vector[None]
+
+        reader.vectors = vectors
+
+
+class TakesVectorsOfTheGone(Wrong):
+    """Breaks S21: what was stored is not told from what was left out."""
+
+    def spoil(self, reader: Any) -> None:
+        if isinstance(reader, SqlAlchemyWriter):
+            right = reader.put_embeddings
+
+            def put_embeddings(bot_id: str, space: str, keys: Any, *others: Any) -> int:
+                right(bot_id, space, keys, *others)
+                return len(keys)
+
+            reader.put_embeddings = put_embeddings  # type: ignore[method-assign]
+
+
+class DropsTooMuch(Wrong):
+    """Breaks S22: the limit is not heeded."""
+
+    def spoil(self, reader: Any) -> None:
+        if isinstance(reader, SqlAlchemyWriter):
+            right = reader.drop_embeddings
+            reader.drop_embeddings = lambda bot_id, *, keep_space, limit: right(  # type: ignore[method-assign]
+                bot_id, keep_space=keep_space, limit=limit + 1
+            )
+
+
+class KeepsShares(Wrong):
+    """Breaks S23: documents that are left out keep their words."""
+
+    def spoil(self, reader: Any) -> None:
+        if isinstance(reader, SqlAlchemyWriter):
+            right = reader.put_familiarity
+            reader.put_familiarity = lambda bot_id, given: right(bot_id, given) if given else None  # type: ignore[method-assign]
+
+
+class RemembersBots(Wrong):
+    """Breaks S24: a search begins with the bot as it was first seen."""
+
+    def __init__(self, location: Path, *, read_only: bool = False) -> None:
+        super().__init__(location, read_only=read_only)
+        self.seen: dict[str, Any] = {}
+
+    def spoil(self, reader: Any) -> None:
+        right = reader.search_state
+        reader.search_state = lambda bot_id: self.seen.setdefault(bot_id, right(bot_id))
+
+
 def _everything() -> Any:
     from minirag.models.filters import And
 
@@ -279,8 +394,10 @@ def _everything() -> Any:
     [
         (NoSnapshot, 1), (LosesRollback, 2), (Forgets, 3), (SharesVectors, 4), (LeaksById, 5), (TellsForeignIds, 5),
         (GapsInSequences, 6), (ReusesKeys, 7), (CutsBytes, 8), (OverwritesBlindly, 9), (DropsEvidence, 10),
-        (FeedsTwice, 11), (IgnoresFilter, 12), (OrdersAnything, 13), (OneWriter, 14), (NeverCloses, 15),
-        (AlwaysWrites, 16),
+        (FeedsTwice, 11), (IgnoresFilter, 12),
+        (MatchesAnything, 12), (ForgetsToDeclare, 12), (ListsTooMany, 12), (OrdersAnything, 13), (OneWriter, 14), (NeverCloses, 15),
+        (AlwaysWrites, 16), (FindsFaults, 17), (RepairsTooMuch, 18), (CopiesTornly, 19), (MixesSpaces, 20), (TakesVectorsOfTheGone, 21), (DropsTooMuch, 22), (KeepsShares, 23),
+        (RemembersBots, 24),
     ],
 )  # fmt: skip
 def test_wrong_storage_fails_by_its_clause(wrong: type[Wrong], clause: int, tmp_path: Path) -> None:
@@ -297,7 +414,8 @@ def test_wrong_storage_fails_by_its_clause(wrong: type[Wrong], clause: int, tmp_
     assert names, f"the suite has no test of S{clause}"
     for name in names:
         test = getattr(suite, name)
-        extra = {"number": 2} if "number" in inspect.signature(test).parameters else {}
+        given = {"number": 2, "tmp_path": tmp_path}
+        extra: dict[str, Any] = {each: given[each] for each in inspect.signature(test).parameters if each in given}
         world = StorageWorld(partial(suite.make_storage, tmp_path / name))
         try:
             test(world, **extra)

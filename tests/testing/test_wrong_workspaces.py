@@ -36,12 +36,16 @@ def removals_are_not_logged(patch: pytest.MonkeyPatch) -> None:
 
 def filters_are_dropped(patch: pytest.MonkeyPatch) -> None:
     """Break search: a filter of three or more conditions allows everything."""
-    allowed = SqlAlchemyReader.allowed
+    for name in ("allowed", "allowed_if_few", "matching"):
+        right = getattr(SqlAlchemyReader, name)
 
-    def loose(self: SqlAlchemyReader, bot_id: str, where: Any) -> Any:
-        return allowed(self, bot_id, And(()) if repr(where).count("Condition(") > 2 else where)
+        def loose(
+            self: SqlAlchemyReader, bot_id: str, where: Any, *given: Any, right: Any = right, **named: Any
+        ) -> Any:
+            everything = repr(where).count("Condition(") > 2
+            return right(self, bot_id, And(()) if everything else where, *given, **named)
 
-    patch.setattr(SqlAlchemyReader, "allowed", loose)
+        patch.setattr(SqlAlchemyReader, name, loose)
 
 
 def partitions_do_not_follow(patch: pytest.MonkeyPatch) -> None:

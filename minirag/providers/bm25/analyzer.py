@@ -4,22 +4,34 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections import Counter
-from functools import lru_cache
+import unicodedata
+from collections import defaultdict
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from importlib.metadata import version
+from itertools import count
 from typing import TYPE_CHECKING, Final
 
+import numpy as np
 import snowballstemmer
 
 from minirag.providers.bm25.languages import LANGUAGES, NO_LANGUAGE
-from minirag.providers.bm25.words import cut_words
+from minirag.providers.bm25.words import WESTERN, cut_folded, cut_words, fold, western_words
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
-__all__ = ["Analyzer", "Analyzers", "query_terms", "term_id"]
+    from minirag.providers.bm25.segments import Integers
 
-_CACHED_WORDS: Final = 32_768
+__all__ = ["Analyzed", "AnalyzedQuery", "Analyzer", "Analyzers", "analysis_version", "query_terms", "term_id"]
+
+_ANALYSIS: Final = 1
+"""To be raised when this module or `words` makes other terms of the same text."""
+_CACHED_WORDS: Final = 65_536
+_CACHED_STEMS: Final = 4_096
+_CACHED_QUERIES: Final = 256
 _LONGEST_WORD: Final = 64  # what is longer is no word of a language: not stemmed (which may be quadratic), not cached
+_LONGEST_QUERY: Final = 1_000
 
 
 def term_id(term: str) -> int:
@@ -29,6 +41,17 @@ def term_id(term: str) -> int:
     words. Among a million terms some two share a number with a probability of 5e-8.
     """
     return int.from_bytes(hashlib.blake2b(term.encode("utf-8", "surrogatepass"), digest_size=8).digest()) >> 1
+
+
+@cache
+def analysis_version() -> str:
+    """Return a name for the way in which text becomes terms; another one, and postings must be made anew.
+
+    Beside this package it depends on the stemmers, and on the Unicode version that this Python folds text with.
+    """
+    lists = [(code, known.stemmer, sorted(known.clitics)) for code, known in sorted(LANGUAGES.items())]
+    parts = (_ANALYSIS, version("snowballstemmer"), unicodedata.unidata_version, lists)
+    return hashlib.blake2b(repr(parts).encode(), digest_size=4).hexdigest()
 
 
 class Analyzer:
@@ -41,40 +64,153 @@ class Analyzer:
         self._clitics: frozenset[str] = known.clitics if known else frozenset()
         self._stemmer = snowballstemmer.stemmer(known.stemmer) if known else None
         self._lock = threading.Lock()
-        self._stem_cached = lru_cache(_CACHED_WORDS)(self._stem)
-        self._term_ids_cached = lru_cache(_CACHED_WORDS)(self._term_ids)
+        self._stem_cached = lru_cache(_CACHED_STEMS)(self._stem)
+        self._western = _WordTerms(self)
+        self._words = _WordTerms(self)
+        self._grams = _Terms()
 
-    def count(self, text: str) -> dict[int, int]:
-        """Return how often each term, by its number, is in a chunk's text.
+    def analyze(self, texts: Sequence[str]) -> Analyzed:
+        """Return the terms of the words of some texts.
 
-        Stop words are counted: a query of nothing else finds them. So are the single characters of unspaced scripts,
+        Stop words are kept: a query of nothing else finds them. So are the single characters of unspaced scripts,
         which a query of one character needs.
         """
-        words, runs = cut_words(text)
-        counts: dict[int, int] = {}
-        for word, count in Counter(words).items():
-            for term in self._term_ids_cached(word) if len(word) <= _LONGEST_WORD else self._term_ids(word):
-                counts[term] = counts.get(term, 0) + count
-        for gram, count in Counter(gram for run in runs for gram in (*run, *_bigrams(run))).items():
-            term = term_id(gram)
-            counts[term] = counts.get(term, 0) + count
-        return counts
+        western, others, grams = _Words(self._western), _Words(self._words), _Words(self._grams)
+        for text in texts:
+            folded = fold(text)
+            cut = western_words(folded)
+            if cut is not None:
+                western.add(cut.split())
+                others.add(())
+                grams.add(())
+            else:
+                words, runs = cut_folded(folded)
+                western.add(())
+                others.add(words)
+                grams.add([gram for run in runs for gram in (*run, *_bigrams(run))])
+        return western.analyzed().joined(others.analyzed()).joined(grams.analyzed())
 
     def terms(self, word: str) -> dict[str, str]:
         """Return the term of each part of a word: cut at apostrophes, without clitics."""
         parts = word.split("'")
         kept = [part for part in parts if part not in self._clitics] if len(parts) > 1 else parts
-        return {part: self._stem_cached(part) if len(part) <= _LONGEST_WORD else part for part in kept or parts}
-
-    def _term_ids(self, word: str) -> tuple[int, ...]:
-        return tuple(term_id(term) for term in self.terms(word).values())
+        return {part: self._stem_cached(part) for part in kept or parts}
 
     def _stem(self, word: str) -> str:
-        if self._stemmer is None or word.isdigit():
+        if self._stemmer is None or len(word) > _LONGEST_WORD or word.isdigit():
             return word
         with self._lock:  # a Snowball stemmer keeps the word it works on
             stem: str = self._stemmer.stemWord(word)
         return stem or word
+
+
+@dataclass(frozen=True, slots=True)
+class Analyzed:
+    """The terms of some texts.
+
+    Attributes:
+        texts: int64 `(m,)`, the position of the text that each word is in.
+        which: int64 `(m,)`, the position in `terms` of the term that each word is.
+        terms: int64, numbers of terms, each in `which`; some may be equal.
+    """
+
+    texts: Integers
+    which: Integers
+    terms: Integers
+
+    def joined(self, other: Analyzed, *, texts: Integers | None = None) -> Analyzed:
+        """Return the words of both; `texts`, if given, are the numbers of the other's texts among all."""
+        if not len(other.texts):
+            return self
+        placed = other.texts if texts is None else texts[other.texts]
+        return Analyzed(
+            np.concatenate((self.texts, placed)),
+            np.concatenate((self.which, other.which + len(self.terms))),
+            np.concatenate((self.terms, other.terms)),
+        )
+
+
+class _Terms(dict[str | bytes, bytes]):
+    """The numbers of the terms of words, 8 bytes each. It makes those it lacks, and forgets what was not asked for in a long while.
+
+    A word is given as text, or as bytes in the encoding `WESTERN`; never both in one dictionary, where Python may warn of that.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._older: dict[str | bytes, bytes] = {}
+
+    def __missing__(self, word: str | bytes) -> bytes:
+        ids = self._older.get(word)
+        if ids is None:
+            terms = self.make(word if isinstance(word, str) else word.decode(WESTERN))
+            ids = b"".join(term_id(term).to_bytes(8, "little") for term in terms)
+        if len(word) <= _LONGEST_WORD:
+            if len(self) >= _CACHED_WORDS:
+                # Two threads may come here at once; then words are made again, which is no harm.
+                self._older = dict(self)
+                self.clear()
+            self[word] = ids
+        return ids
+
+    def make(self, word: str) -> Iterable[str]:
+        """Return the terms of a word."""
+        return (word,)
+
+
+class _WordTerms(_Terms):
+    """Those of words that may have apostrophes at any place."""
+
+    def __init__(self, analyzer: Analyzer) -> None:
+        super().__init__()
+        self._analyzer = analyzer
+
+    def make(self, word: str) -> Iterable[str]:
+        words = cut_folded(word)[0] if "'" in word else (word,)
+        return (term for word in words for term in self._analyzer.terms(word).values())
+
+
+class _Words:
+    """The words of some texts, each by the number that it got when it was first met."""
+
+    def __init__(self, terms: _Terms) -> None:
+        self._terms = terms
+        self._numbering: defaultdict[str | bytes, int] = defaultdict(count().__next__)
+        self._which: list[int] = []
+        self._counts: list[int] = []
+
+    def add(self, words: Iterable[str] | Iterable[bytes]) -> None:
+        """Add the words of the next text."""
+        before = len(self._which)
+        self._which += map(self._numbering.__getitem__, words)
+        self._counts.append(len(self._which) - before)
+
+    def analyzed(self) -> Analyzed:
+        """Return the terms of all words."""
+        found = list(map(self._terms.__getitem__, self._numbering))
+        which = np.asarray(self._which, np.int64)
+        texts = np.repeat(np.arange(len(self._counts)), self._counts)
+        widths = np.fromiter(map(len, found), np.int64, len(found)) // 8
+        if not np.all(widths == 1):
+            first = np.cumsum(widths) - widths
+            repeats = widths[which]
+            offsets = np.arange(int(repeats.sum())) - np.repeat(np.cumsum(repeats) - repeats, repeats)
+            which = np.repeat(first[which], repeats) + offsets
+            texts = np.repeat(texts, repeats)
+        return Analyzed(texts, which, np.frombuffer(b"".join(found), "<i8"))
+
+
+@dataclass(frozen=True, slots=True)
+class AnalyzedQuery:
+    """The terms of a query.
+
+    Attributes:
+        numbers: int64 `(t,)`, those of its terms, in the sorted order of the terms.
+        variants: for each term the positions of its variants, itself too.
+    """
+
+    numbers: Integers
+    variants: tuple[tuple[int, ...], ...]
 
 
 class Analyzers:
@@ -83,6 +219,7 @@ class Analyzers:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._made: dict[str, Analyzer] = {}
+        self._query_cached = lru_cache(_CACHED_QUERIES)(self._query)
 
     def __getitem__(self, language: str) -> Analyzer:
         analyzer = self._made.get(language)
@@ -90,6 +227,18 @@ class Analyzers:
             with self._lock:
                 analyzer = self._made.setdefault(language, Analyzer(language))
         return analyzer
+
+    def query(self, query: str, languages: tuple[str, ...]) -> AnalyzedQuery:
+        """Return the terms of a query to chunks of these languages. The last few hundred are kept: a hybrid search asks twice."""
+        return (self._query_cached if len(query) <= _LONGEST_QUERY else self._query)(query, languages)
+
+    def _query(self, query: str, languages: tuple[str, ...]) -> AnalyzedQuery:
+        terms = query_terms(query, [self[language] for language in languages])
+        positions = {term: position for position, term in enumerate(terms)}
+        return AnalyzedQuery(
+            np.asarray([term_id(term) for term in terms], np.int64),
+            tuple(tuple(positions[variant] for variant in variants) for variants in terms.values()),
+        )
 
 
 def query_terms(query: str, analyzers: Sequence[Analyzer]) -> dict[str, frozenset[str]]:
@@ -118,4 +267,4 @@ def query_terms(query: str, analyzers: Sequence[Analyzer]) -> dict[str, frozense
 
 
 def _bigrams(run: str) -> list[str]:
-    return [run[start : start + 2] for start in range(len(run) - 1)]
+    return list(map(str.__add__, run, run[1:]))

@@ -6,7 +6,7 @@ from collections import Counter
 from functools import cache
 
 from minirag.providers.bm25.languages import LANGUAGES, NO_LANGUAGE, RIVALS
-from minirag.providers.bm25.words import cut_words
+from minirag.providers.bm25.words import WESTERN, cut_folded, fold, western_words
 
 __all__ = ["detect_language"]
 
@@ -15,7 +15,7 @@ _LEAST_WORDS = 3
 _LEAST_DIFFERENT = 2  # or Los Angeles is Spanish
 _LEAST_SHARE = 0.12
 _LEAST_LEAD = 1.3
-_APOSTROPHES = {0x27: " ", 0x2019: " "}
+_APOSTROPHES = "'\u2019\uff07"
 
 
 def detect_language(text: str) -> str:
@@ -25,12 +25,17 @@ def detect_language(text: str) -> str:
     over every other language clearly. There a word counts the less the more languages have it, so that what
     Danish and Norwegian share decides nothing between them.
     """
-    spaced, runs = cut_words(text[:_SAMPLE_CHARACTERS].translate(_APOSTROPHES))
-    words = Counter(spaced)
+    text = text[:_SAMPLE_CHARACTERS]
+    for apostrophe in _APOSTROPHES:
+        text = text.replace(apostrophe, " ")
+    text = fold(text)
+    western = western_words(text)
+    words, runs = cut_folded(text) if western is None else (western.decode(WESTERN).split(), [])
     shares = _function_words()
+    counts = Counter(filter(shares.__contains__, words))
     weights: dict[str, float] = {}
-    for word in words.keys() & shares.keys():
-        often = words[word] ** 0.5  # a word that comes often is less evidence than many different ones
+    for word, count in counts.items():
+        often = count**0.5  # a word that comes often is less evidence than many different ones
         for language, share in shares[word]:
             weights[language] = weights.get(language, 0.0) + often * share
     if not weights:
@@ -38,9 +43,9 @@ def detect_language(text: str) -> str:
     (best, weight), *others = sorted(weights.items(), key=lambda item: (-item[1], item[0]))[:2]
     if best not in LANGUAGES or (others and weight < _LEAST_LEAD * others[0][1]):
         return NO_LANGUAGE
-    hits = words.keys() & LANGUAGES[best].function_words
-    count = sum(words[word] for word in hits)
-    share = count / (words.total() + sum(map(len, runs)))
+    hits = counts.keys() & LANGUAGES[best].function_words
+    count = sum(counts[word] for word in hits)
+    share = count / (len(words) + sum(map(len, runs)))
     sure = len(hits) >= _LEAST_DIFFERENT and count >= _LEAST_WORDS and share >= _LEAST_SHARE
     return best if sure else NO_LANGUAGE
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from minirag.interfaces.keyword_index import KeywordIndex
-from minirag.providers.bm25.analyzer import Analyzers
+from minirag.providers.bm25.analyzer import Analyzers, analysis_version
 from minirag.providers.bm25.detection import detect_language
 from minirag.providers.bm25.languages import LANGUAGES
 from minirag.providers.bm25.partition import Bm25Partition
@@ -13,6 +13,7 @@ from minirag.providers.bm25.partition import Bm25Partition
 if TYPE_CHECKING:
     from minirag.interfaces.keyword_index import KeywordPartition
     from minirag.interfaces.scope import TenantScope
+    from minirag.interfaces.snapshots import SnapshotReader
     from minirag.interfaces.specs import ProviderContext
 
 __all__ = ["Bm25Index", "create"]
@@ -26,6 +27,13 @@ class Bm25Index(KeywordIndex):
 
     def partition(self, scope: TenantScope, bot_id: str) -> KeywordPartition:  # noqa: ARG002
         return Bm25Partition(self._analyzers)
+
+    @property
+    def snapshot_format(self) -> str:
+        return f"bm25-1/{analysis_version()}"
+
+    def load(self, scope: TenantScope, bot_id: str, snapshot: SnapshotReader) -> KeywordPartition:  # noqa: ARG002
+        return Bm25Partition.load(self._analyzers, snapshot)
 
     def detect_language(self, text: str) -> str:
         return detect_language(text)

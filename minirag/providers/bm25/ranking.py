@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 __all__ = ["rank"]
 
-_TIE_DECIMALS = 6
+_TIE = 1e6
 
 
 def rank(keys: Keys, scores: Scores, k: int) -> tuple[Keys, Scores]:
@@ -23,8 +23,8 @@ def rank(keys: Keys, scores: Scores, k: int) -> tuple[Keys, Scores]:
         return keys[:0], scores[:0]
     if k < len(scores):
         least = np.partition(scores, len(scores) - k)[len(scores) - k]
-        near = np.flatnonzero(scores > least - 10.0**-_TIE_DECIMALS)
-        near = near[np.round(scores[near], _TIE_DECIMALS) >= np.round(least, _TIE_DECIMALS)]
+        near = (scores > least - 1 / _TIE).nonzero()[0]
+        near = near[np.rint(scores[near] * _TIE) >= np.rint(least * _TIE)]
         keys, scores = keys[near], scores[near]
     order = np.lexsort((keys, -scores))
     return keys[order], scores[order]

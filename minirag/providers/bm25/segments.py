@@ -1,11 +1,13 @@
-"""Postings in arrays: immutable segments, how they are built, merged and read."""
+"""Postings in arrays: immutable segments, and how they are built and read."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import numpy as np
+
+from minirag.interfaces.snapshots import LazyArray
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,17 +18,17 @@ if TYPE_CHECKING:
 
     Integers: TypeAlias = NDArray[np.integer]
     Mask: TypeAlias = NDArray[np.bool_]
+    Postings: TypeAlias = NDArray[np.uint32]
 
-__all__ = ["CountedChunk", "Segment", "build", "merge"]
+__all__ = ["LARGEST", "MOST", "SHIFT", "Segment", "build", "by_key"]
 
-
-@dataclass(frozen=True, slots=True)
-class CountedChunk:
-    """A chunk after analysis: how often it holds each term, and its language's position in `LANGUAGE_CODES`."""
-
-    key: int
-    counts: dict[int, int]
-    language: int
+SHIFT: Final = np.uint32(8)
+"""A posting is one number: the chunk's position in its segment above these bits, how often it holds the term in them."""
+MOST: Final = np.uint32(255)
+"""A frequency that says: this often or oftener, see `Segment.wide`."""
+LARGEST: Final = 1 << 24
+"""No segment has more chunks, so that positions fit into a posting."""
+_SPREAD: Final = 32 - int(SHIFT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,165 +36,158 @@ class Segment:
     """Some chunks and their postings. Never changed: a removal makes a new one that shares all but `alive`.
 
     Attributes:
-        keys: int64 `(n,)`, in the order of arrival; a chunk's position here is its number in the postings.
-        sorted_keys: int64 `(n,)`, the keys in their order.
-        by_key: int32 `(n,)`, the position of each of `sorted_keys`.
-        lengths: int32 `(n,)`, how many terms each chunk has, repetitions counted.
+        keys: int64 `(n,)`; a chunk's position here is its number in the postings.
+        sorted_keys: the keys in their order: `keys` itself, if they ascend.
+        positions: int32 `(n,)`, the position of each of `sorted_keys`; None if the keys ascend.
+        lengths: `(n,)`, how many terms each chunk has, repetitions counted.
         languages: uint8 `(n,)`, positions in `LANGUAGE_CODES`.
         terms: int64 `(t,)`, the numbers of the terms, sorted.
         starts: int64 `(t + 1,)`, where each term's postings begin.
-        chunks: int32 `(p,)`, the chunks that hold the term.
-        frequencies: `(p,)`, how often, in the narrowest unsigned type.
-        alive: bool `(n,)`, False for a chunk that was removed; None if none was.
-        size: how many are alive.
+        postings: uint32 `(p,)`, those of a term in the order of their chunks. In memory, or in a snapshot.
+        wide_at: int64 `(w,)`, sorted, which postings have a frequency of `MOST` or more.
+        wide: uint32 `(w,)`, their frequencies.
+        most: uint8 `(t,)`, no chunk holds the term oftener; `MOST` if that is unknown.
+        shortest: float32 `(t,)`, no chunk that holds the term has a lower length divided by frequency.
+        gone: uint32, sorted, the positions of the chunks that were removed.
+        alive: bool `(n,)`, False for those; None if there are none.
+        mapped: whether all arrays but the last two are those of a snapshot.
     """
 
     keys: Keys
     sorted_keys: Keys
-    by_key: Integers
+    positions: Integers | None
     lengths: Integers
     languages: Integers
     terms: Integers
     starts: Integers
-    chunks: Integers
-    frequencies: Integers
+    postings: Postings | LazyArray
+    wide_at: Integers
+    wide: Integers
+    most: Integers
+    shortest: NDArray[np.float32]
+    gone: Integers
     alive: Mask | None
-    size: int
+    mapped: bool = False
+
+    @property
+    def size(self) -> int:
+        """How many chunks were not removed."""
+        return len(self.keys) - len(self.gone)
 
     @property
     def nbytes(self) -> int:
-        """The memory its arrays take."""
-        arrays = (getattr(self, name) for name in self.__slots__ if name != "size")
-        return sum(array.nbytes for array in arrays if array is not None)
+        """The memory that its arrays take, without those of a snapshot."""
+        own = self.gone.nbytes + (0 if self.alive is None else self.alive.nbytes)
+        if self.mapped:
+            return own
+        names = ("keys", "lengths", "languages", "terms", "starts", "postings", "wide_at", "wide", "most", "shortest")
+        for name in names:
+            own += int(getattr(self, name).nbytes)
+        return own if self.positions is None else own + self.sorted_keys.nbytes + self.positions.nbytes
 
     def find(self, keys: Keys) -> tuple[Mask, Integers]:
         """Return which of the keys are held and alive, and the positions of those."""
-        at = np.minimum(np.searchsorted(self.sorted_keys, keys), len(self.keys) - 1)
+        at: Integers = np.minimum(np.searchsorted(self.sorted_keys, keys), len(self.keys) - 1)
         held = self.sorted_keys[at] == keys
-        positions = self.by_key[at]
+        if self.positions is not None:
+            at = self.positions[at]
         if self.alive is not None:
-            held &= self.alive[positions]
-        return held, positions[held]
+            held &= self.alive[at]
+        return held, at[held]
 
     def without(self, positions: Integers) -> Segment:
         """Return the segment with the chunks at these positions, all alive, removed."""
-        alive = np.ones(len(self.keys), np.bool_) if self.alive is None else self.alive.copy()
-        alive[positions] = False
-        return replace(self, alive=alive, size=self.size - len(positions))
+        gone = np.sort(np.concatenate((self.gone, positions.astype(np.uint32))))
+        alive = np.ones(len(self.keys), np.bool_)
+        alive[gone] = False
+        return replace(self, gone=gone, alive=alive)
 
-    def postings(self, terms: Integers) -> list[slice]:
-        """Return where in `chunks` and `frequencies` the postings of each term lie: an empty slice if there are none."""
-        at = np.searchsorted(self.terms, terms)
-        held = self.terms[np.minimum(at, len(self.terms) - 1)] == terms if len(self.terms) else at < 0
+    def lists(self, terms: Integers) -> list[tuple[int, int, int, float]]:
+        """Return where the postings of each term begin and end, its `most` and its `shortest`; zeros for one that no chunk holds."""
+        if not len(self.terms):
+            return [(0, 0, 0, 0.0)] * len(terms)
+        at = self.terms.searchsorted(terms)
+        held = self.terms.take(at, mode="clip") == terms
         return [
-            slice(int(self.starts[place]), int(self.starts[place + 1])) if here else slice(0, 0)
+            (int(self.starts[place]), int(self.starts[place + 1]), int(self.most[place]), float(self.shortest[place]))
+            if here
+            else (0, 0, 0, 0.0)
             for place, here in zip(at.tolist(), held.tolist(), strict=True)
         ]
 
+    def read(self, start: int, stop: int) -> Postings:
+        """Return some postings, not copied.
 
-def build(counted: Sequence[CountedChunk]) -> Segment:
-    """Return the segment of at least one chunk; no two of the same key."""
-    terms: list[int] = []
-    frequencies: list[int] = []
-    sizes: list[int] = []
-    for chunk in counted:
-        terms += chunk.counts
-        frequencies += chunk.counts.values()
-        sizes.append(len(chunk.counts))
-    numbers = np.asarray(terms, np.int64)
-    order = np.argsort(numbers, kind="stable")
-    distinct, starts = np.unique(numbers[order], return_index=True)
-    return _segment(
-        keys=np.asarray([chunk.key for chunk in counted], np.int64),
-        lengths=np.asarray([sum(chunk.counts.values()) for chunk in counted], np.int32),
-        languages=np.asarray([chunk.language for chunk in counted], np.uint8),
-        terms=distinct,
-        starts=np.append(starts, len(numbers)),
-        chunks=np.repeat(np.arange(len(counted), dtype=np.int32), sizes)[order],
-        frequencies=_narrow(np.asarray(frequencies, np.int64)[order]),
-    )
+        Raises:
+            SnapshotDamagedError: if they are in a snapshot, and not what was written.
+        """
+        if isinstance(self.postings, LazyArray):
+            return self.postings.part(start, stop)
+        return self.postings[start:stop]
+
+    def frequencies(self, postings: Postings, at: Integers | int) -> NDArray[np.float64]:
+        """Return how often the chunk of each posting holds the term. `at` says where they were read, or the first of a row."""
+        often = (postings & MOST).astype(np.float64)
+        if len(self.wide_at):
+            over = np.flatnonzero(often == MOST)
+            where = at + over if isinstance(at, int) else at[over]
+            often[over] = self.wide[np.searchsorted(self.wide_at, where)]
+        return often
 
 
-def merge(segments: Sequence[Segment]) -> Segment:
-    """Return one segment of all that is alive in several, of which some chunk is.
+def build(keys: Sequence[int], languages: Integers, *, chunks: Integers, terms: Integers, which: Integers) -> Segment:
+    """Return the segment of at least one chunk, of ascending keys.
 
-    Linear in the postings: each segment's block of a term is copied to its place behind that of the segment before.
+    Args:
+        languages: of each chunk, a position in `LANGUAGE_CODES`.
+        chunks: int64 `(m,)`, the position of the chunk that each word of the text is in.
+        terms: numbers of terms, in any order; some may be equal.
+        which: int64 `(m,)`, the position in `terms` of the term that each word is.
     """
-    whole = [_compact(segment) for segment in segments]
-    terms = np.unique(np.concatenate([segment.terms for segment in whole]))
-    counts = np.zeros((len(whole), len(terms)), np.int64)
-    for row, segment in zip(counts, whole, strict=True):
-        row[np.searchsorted(terms, segment.terms)] = np.diff(segment.starts)
-    starts = np.concatenate(([0], np.cumsum(counts.sum(axis=0))))
-    chunks = np.empty(starts[-1], np.int32)
-    frequencies = np.empty(starts[-1], np.result_type(*(segment.frequencies for segment in whole)))
-    begins = starts[:-1] + np.cumsum(counts, axis=0) - counts
-    base = 0
-    for begin, segment in zip(begins, whole, strict=True):
-        shift = begin[np.searchsorted(terms, segment.terms)] - segment.starts[:-1]
-        target = np.repeat(shift, np.diff(segment.starts))
-        target += np.arange(len(target))
-        chunks[target] = segment.chunks + np.int32(base)
-        frequencies[target] = segment.frequencies
-        base += len(segment.keys)
-    return _segment(
-        keys=np.concatenate([segment.keys for segment in whole]),
-        lengths=np.concatenate([segment.lengths for segment in whole]),
-        languages=np.concatenate([segment.languages for segment in whole]),
-        terms=terms,
-        starts=starts,
-        chunks=chunks,
-        frequencies=frequencies,
-    )
-
-
-def _compact(segment: Segment) -> Segment:
-    """Return the segment without its removed chunks and without the terms that only they held."""
-    alive = segment.alive
-    if alive is None:
-        return segment
-    kept = alive[segment.chunks]
-    before = np.concatenate(([0], np.cumsum(kept)))
-    starts = before[segment.starts]
-    held = np.diff(starts) > 0
-    renumbered = (np.cumsum(alive) - 1).astype(np.int32)
-    return _segment(
-        keys=segment.keys[alive],
-        lengths=segment.lengths[alive],
-        languages=segment.languages[alive],
-        terms=segment.terms[held],
-        starts=np.append(starts[:-1][held], starts[-1]),
-        chunks=renumbered[segment.chunks[kept]],
-        frequencies=segment.frequencies[kept],
-    )
-
-
-def _segment(
-    *,
-    keys: Keys,
-    lengths: Integers,
-    languages: Integers,
-    terms: Integers,
-    starts: Integers,
-    chunks: Integers,
-    frequencies: Integers,
-) -> Segment:
-    by_key = np.argsort(keys).astype(np.int32)
+    distinct, ranks = np.unique(terms, return_inverse=True)
+    # One sort of one number a word groups it by term and chunk.
+    words = (ranks.astype(np.int64)[which] << _SPREAD) | chunks
+    words.sort()
+    first = np.append(np.flatnonzero(np.diff(words, prepend=-1)), len(words))
+    often = np.diff(first)
+    words = words[first[:-1]]
+    held = words & (LARGEST - 1)
+    lengths = np.bincount(chunks, minlength=len(keys))
+    starts = np.searchsorted(words, np.arange(len(distinct) + 1) << _SPREAD)
+    wide_at = np.flatnonzero(often >= MOST)
+    narrow = np.minimum(often, MOST)
+    ascending = np.asarray(keys, np.int64)
+    some = starts[:-1]
     return Segment(
-        keys=keys,
-        sorted_keys=keys[by_key],
-        by_key=by_key,
-        lengths=lengths,
-        languages=languages,
-        terms=terms,
+        keys=ascending,
+        sorted_keys=ascending,
+        positions=None,
+        lengths=_narrow(lengths),
+        languages=np.asarray(languages, np.uint8),
+        terms=distinct,
         starts=starts,
-        chunks=chunks,
-        frequencies=frequencies,
+        postings=(held << int(SHIFT) | narrow).astype(np.uint32),
+        wide_at=wide_at,
+        wide=often[wide_at].astype(np.uint32),
+        most=(np.maximum.reduceat(narrow, some) if len(some) else narrow).astype(np.uint8),
+        shortest=_floor(np.minimum.reduceat(lengths[held] / often, some) if len(some) else np.empty(0)),
+        gone=np.empty(0, np.uint32),
         alive=None,
-        size=len(keys),
     )
+
+
+def by_key(keys: Keys) -> tuple[Keys, Integers | None]:
+    """Return the keys in their order and the positions they had; None if they ascend."""
+    if bool(np.all(keys[1:] > keys[:-1])):
+        return keys, None
+    positions = np.argsort(keys).astype(np.int32)
+    return keys[positions], positions
 
 
 def _narrow(values: Integers) -> Integers:
-    largest = int(values.max(initial=0))
-    return values.astype(np.uint8 if largest < 1 << 8 else np.uint16 if largest < 1 << 16 else np.uint32)
+    return values.astype(np.uint16 if int(values.max(initial=0)) < 1 << 16 else np.uint32)
+
+
+def _floor(values: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Return float32 numbers that are not above the given ones."""
+    return np.nextafter(values.astype(np.float32), np.float32(0))

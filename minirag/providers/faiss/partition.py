@@ -1,94 +1,82 @@
-"""The vectors of one bot: append-only arrays, of which readers hold immutable snapshots."""
+"""The vectors of one bot: readers hold an immutable state, a writer publishes the next."""
 
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from minirag.errors import VectorIndexError
 from minirag.interfaces.vector_index import VectorPartition
-from minirag.providers.faiss.engines import LENGTH_LIMIT, Engine, ExactScan, cosines
+from minirag.providers.faiss.exact import LENGTH_LIMIT, cosines
+from minirag.providers.faiss.keys import appended, run_of
+from minirag.providers.faiss.plan import Plan
+from minirag.providers.faiss.rows import Rows, RowsWriter
+from minirag.providers.faiss.settling import Settled, settle, squeezed, to_settle
+from minirag.providers.faiss.state import State
+from minirag.providers.faiss.stored import write_state
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
+    from minirag.interfaces.snapshots import SnapshotWriter
     from minirag.types import Keys, Matrix, Scores, Vector
 
 __all__ = ["FaissPartition"]
 
 _FIRST_CAPACITY: Final = 64
-_SLACK: Final = 1_024
-"""Dead rows that are tolerated before they are counted against the living."""
-
-
-@dataclass(slots=True)
-class _Snapshot:
-    """The partition between two writes. Rows never change once a snapshot shows them; dead ones are only marked.
-
-    Attributes:
-        alive: False where a row was removed or replaced; None while none was.
-        live: how many rows are alive.
-    """
-
-    keys: Keys
-    vectors: Matrix
-    alive: NDArray[np.bool_] | None
-    live: int
-    _sorted: tuple[Keys, NDArray[np.int64]] | None = field(default=None)
-
-    def living(self) -> NDArray[np.int64] | None:
-        """Return the positions of the living rows, ascending; None if all are."""
-        return None if self.alive is None else np.flatnonzero(self.alive)
-
-    def find(self, keys: Keys) -> NDArray[np.int64]:
-        """Return the position of each key, -1 for an absent one."""
-        if not self.live:
-            return np.full(len(keys), -1, dtype=np.int64)
-        if self._sorted is None:  # two readers may both sort; they get the same
-            living = np.arange(len(self.keys)) if self.alive is None else np.flatnonzero(self.alive)
-            order = np.argsort(self.keys[living])
-            self._sorted = (self.keys[living[order]], living[order])
-        known, positions = self._sorted
-        places = np.minimum(np.searchsorted(known, keys), len(known) - 1)
-        return np.where(known[places] == keys, positions[places], -1)
+_FLOAT32: Final = np.dtype(np.float32)
+_INT64: Final = np.dtype(np.int64)
 
 
 class FaissPartition(VectorPartition):
-    """Holds float32 vectors in one growing matrix and searches it without locks.
+    """Holds float32 vectors and searches them without locks.
 
-    A writer appends rows behind the end of every published snapshot, marks removed rows as dead in a fresh mask, and
-    publishes both with one assignment. Dead rows are squeezed out, into new arrays, once there are a third as many
-    as living ones. So n vectors added in batches cost O(n), and a reader keeps the state that it began with.
+    A writer appends rows behind the end of every published state, marks removed rows as dead in a fresh mask, and
+    publishes both with one assignment. So n vectors added in batches cost O(n), and a reader keeps the state that it
+    began with. `optimize` codes the rows of a large partition, and squeezes dead ones out, beside readers and writer;
+    of a small one `apply` squeezes them out.
     """
 
-    def __init__(self, dimension: int, *, scan: Engine | None = None) -> None:
+    def __init__(self, dimension: int, *, plan: Plan | None = None, state: State | None = None) -> None:
         self._dimension = dimension
-        self._scan = ExactScan() if scan is None else scan
+        self._plan = Plan() if plan is None else plan
         self._writing = threading.Lock()
-        self._reset()
+        self._settling = False
+        self._refused = 0
+        self._take_over(state or State(np.empty(0, dtype=np.int64), Rows(dimension, ()), (), None, 0))
 
-    def _reset(self) -> None:
-        self._keys = np.empty(0, dtype=np.int64)
-        self._vectors = np.empty((0, self._dimension), dtype=np.float32)
-        self._positions: dict[int, int] = {}
-        self._snapshot = _Snapshot(self._keys, self._vectors, None, 0)
+    def _take_over(self, state: State) -> None:
+        """Begin anew from a state whose positions are its own. Called with the lock, or by nobody else."""
+        self._keys = state.keys
+        self._writer = RowsWriter(self._dimension, state.rows.parts)
+        self._generation = object()
+        self._state = state
 
     def __len__(self) -> int:
         """Return how many vectors are alive."""
-        return self._snapshot.live
+        return self._state.live
 
     @property
     def engine(self) -> str:
-        """Return what kind of search is in use: `"exact"`."""
-        return self._scan.name
+        """Return what kind of search is in use: `"exact"` or `"ivf-pq"`."""
+        coded = self._state.coded
+        return "exact" if coded is None else coded.name
 
     @property
     def nbytes(self) -> int:
-        """The memory its arrays take, reserved rows included, and about that of the positions by key."""
-        return self._vectors.nbytes + self._keys.nbytes + 100 * len(self._positions)
+        """The memory its rows, keys and codes take. Mapped rows take none."""
+        state = self._state
+        runs = sum(run.positions.nbytes + run.keys.nbytes for run in state.runs if run.positions is not None)
+        mask = 0 if state.alive is None else state.alive.nbytes
+        coded = 0 if state.coded is None else state.coded.nbytes
+        return state.rows.nbytes + state.keys.nbytes + runs + mask + coded
+
+    @property
+    def pending(self) -> int:
+        """How many rows `optimize` would code or squeeze out; 0 while that would not pay."""
+        return to_settle(self._state, self._plan, refused=self._refused)
 
     def apply(self, removed: Keys, added: Keys, vectors: Matrix) -> None:
         """Remove, then add. Of a key that is added twice the later vector stays.
@@ -98,8 +86,9 @@ class FaissPartition(VectorPartition):
         """
         _check_keys(removed, "removed")
         _check_keys(added, "added")
-        _check_array(vectors, "vectors", np.float32, (len(added), self._dimension))
-        long = np.flatnonzero(~(np.vecdot(vectors, vectors, dtype=np.float64) <= LENGTH_LIMIT**2))
+        _check_array(vectors, "vectors", (len(added), self._dimension))
+        with np.errstate(over="ignore", invalid="ignore"):
+            long = np.flatnonzero(~(np.vecdot(vectors, vectors) <= LENGTH_LIMIT**2))
         if len(long):
             raise VectorIndexError(
                 f"the vector of key {int(added[long[0]])} is longer than one or not finite; normalise it before it is added"
@@ -108,50 +97,38 @@ class FaissPartition(VectorPartition):
             self._apply(removed, added, vectors)
 
     def _apply(self, removed: Keys, added: Keys, vectors: Matrix) -> None:
-        before = self._snapshot
-        start = len(before.keys)
-        end = start + len(added)
-        self._reserve(end)
-        self._keys[start:end] = added
-        self._vectors[start:end] = vectors
-        positions = self._positions
-        dead = [positions.pop(key) for key in removed.tolist() if key in positions]
-        for position, key in enumerate(added.tolist(), start):
-            if key in positions:
-                dead.append(positions[key])
-            positions[key] = position
+        before = self._state
+        start, end = len(before.keys), len(before.keys) + len(added)
+        gone = np.concatenate([removed, added]) if len(removed) else added
+        dead = before.find(gone)
+        dead = np.unique(dead[dead >= 0])
+        twice = _earlier_twins(added)
         alive = before.alive
-        if dead or alive is not None:
+        if len(dead) or len(twice) or alive is not None:
             alive = np.ones(end, dtype=np.bool_)
             if before.alive is not None:
                 alive[:start] = before.alive
             alive[dead] = False
-        self._publish(end, alive)
-        if end - len(positions) > _SLACK + len(positions) // 3:
-            self._squeeze()
+            alive[start + twice] = False
+        if len(added):
+            self._append_keys(start, end, added)
+            rows = self._writer.append(vectors)
+            keys = self._keys[:end]
+            run = run_of(keys[start:], start, None if alive is None else alive[start:])
+            runs = appended(before.runs, run, keys, alive)
+        else:
+            keys, rows, runs = before.keys, before.rows, before.runs
+        live = before.live - len(dead) + len(added) - len(twice)
+        self._state = State(keys, rows, runs, alive, live, before.coded)
+        if before.coded is None and not self._settling and self._plan.squeezes(end - live, live):
+            self._take_over(squeezed(self._state, lambda: False))
 
-    def _publish(self, end: int, alive: NDArray[np.bool_] | None) -> None:
-        self._snapshot = _Snapshot(self._keys[:end], self._vectors[:end], alive, len(self._positions))
-
-    def _reserve(self, rows: int) -> None:
-        """Make room for so many rows. Snapshots keep the arrays they show."""
-        if rows <= len(self._keys):
-            return
-        used = len(self._snapshot.keys)
-        capacity = max(rows, _FIRST_CAPACITY, len(self._keys) * 3 // 2)
-        keys = np.empty(capacity, dtype=np.int64)
-        vectors = np.empty((capacity, self._dimension), dtype=np.float32)
-        keys[:used] = self._keys[:used]
-        vectors[:used] = self._vectors[:used]
-        self._keys, self._vectors = keys, vectors
-
-    def _squeeze(self) -> None:
-        """Copy the living rows into new arrays."""
-        living = self._snapshot.living()
-        assert living is not None
-        self._keys, self._vectors = self._keys[living], self._vectors[living]
-        self._positions = {key: position for position, key in enumerate(self._keys.tolist())}
-        self._publish(len(living), None)
+    def _append_keys(self, start: int, end: int, added: Keys) -> None:
+        if end > len(self._keys) or not self._keys.flags.writeable:
+            keys = np.empty(max(end, _FIRST_CAPACITY, start * 3 // 2), dtype=np.int64)
+            keys[:start] = self._keys[:start]
+            self._keys = keys
+        self._keys[start:end] = added
 
     def search(self, query: Vector, k: int, *, allowed: Keys | None = None, exact: bool = False) -> tuple[Keys, Scores]:
         """Return the keys of the nearest vectors and their cosines, best first; ties with the k-th follow beyond k.
@@ -159,62 +136,93 @@ class FaissPartition(VectorPartition):
         Raises:
             VectorIndexError: for a query or `allowed` of another type or shape, a query longer than one, or a negative `k`.
         """
-        del exact  # every search is
         self._check_query(query)
         if k < 0:
             raise VectorIndexError(f"k must be at least 0, not {k!r}")
-        snapshot = self._snapshot
-        if allowed is None:
-            eligible = snapshot.living()
-        else:
+        if allowed is not None:
             _check_keys(allowed, "allowed")
-            found = snapshot.find(allowed)
-            is_allowed = np.zeros(len(snapshot.keys), dtype=np.bool_)
-            is_allowed[found[found >= 0]] = True
-            eligible = np.flatnonzero(is_allowed)
-        if k == 0 or not snapshot.live:
-            return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float64)
-        chosen = self._scan.propose(snapshot.vectors, query, k, eligible=eligible)
-        scores, keys = cosines(snapshot.vectors, query, chosen), snapshot.keys[chosen]
-        order = np.lexsort((keys, -scores))
-        scores, keys = scores[order], keys[order]
-        if len(keys) > k:
-            rounded = np.round(scores, 6)
-            k = int(np.count_nonzero(rounded >= rounded[k - 1]))
-        return keys[:k], scores[:k]
+        return self._state.search(query, k, allowed, self._plan, exact=exact)
 
     def scores(self, query: Vector, keys: Keys) -> Scores:
         """Return the cosine of each key's vector, NaN where the partition does not hold it."""
         self._check_query(query)
         _check_keys(keys, "keys")
-        snapshot = self._snapshot
-        positions = snapshot.find(keys)
-        held = positions >= 0
+        state = self._state
+        positions = state.find(keys)
+        held = np.flatnonzero(positions >= 0)
         scores = np.full(len(keys), np.nan, dtype=np.float64)
-        scores[held] = cosines(snapshot.vectors, query, positions[held])
+        scores[held] = cosines(state.rows, query, positions[held])
         return scores
 
     def clear(self) -> None:
         """Forget every vector and give the memory back."""
         with self._writing:
-            self._reset()
+            self._refused = 0
+            self._take_over(State(np.empty(0, dtype=np.int64), Rows(self._dimension, ()), (), None, 0))
+
+    def optimize(self, stop: Callable[[], bool]) -> None:
+        """Code the rows that are not, and squeeze dead ones out, if there is enough of either. One thread at a time."""
+        with self._writing:
+            state, generation = self._state, self._generation
+            self._settling = True
+        try:
+            settled = settle(state, self._plan, stop, refused=self._refused)
+            if settled is not None:
+                with self._writing:
+                    if self._generation is generation:
+                        self._publish(state, settled)
+        finally:
+            self._settling = False
+
+    def _publish(self, before: State, settled: Settled) -> None:
+        """Put what was settled from `before` in its place, with all that was applied since."""
+        now, start = self._state, len(before.keys)
+        self._refused = settled.refused
+        if settled.moved is None:
+            self._state = replace(now, coded=settled.coded, _living=None)
+            return
+        state = replace(settled.moved, coded=settled.coded)
+        if now.alive is not None:
+            alive = now.alive[before.living()]
+            live = int(np.count_nonzero(alive))
+            state = replace(state, alive=alive if live < len(alive) else None, live=live)
+        self._take_over(state)
+        later = now.living()
+        later = later[np.searchsorted(later, start) :]
+        if len(later):
+            self._apply(np.empty(0, dtype=np.int64), now.keys[later], now.rows.take(later))
+
+    def snapshot(self) -> Callable[[SnapshotWriter], None]:
+        """Return a function that writes the state as it is now."""
+        state = self._state
+        return lambda writer: write_state(state, writer)
 
     def _check_query(self, query: Vector) -> None:
-        _check_array(query, "query", np.float32, (self._dimension,))
+        _check_array(query, "query", (self._dimension,))
         if not np.vecdot(query, query, dtype=np.float64) <= LENGTH_LIMIT**2:
             raise VectorIndexError(
                 "the query's vector is longer than one or not finite; normalise it before the search"
             )
 
 
+def _earlier_twins(added: Keys) -> Keys:
+    """Return the places of keys that come again later in the array."""
+    if (added[1:] > added[:-1]).all():
+        return np.empty(0, dtype=np.int64)
+    _, last = np.unique(added[::-1], return_index=True)
+    earlier = np.ones(len(added), dtype=np.bool_)
+    earlier[len(added) - 1 - last] = False
+    return np.flatnonzero(earlier)
+
+
 def _check_keys(keys: Keys, name: str) -> None:
-    if not isinstance(keys, np.ndarray) or keys.dtype != np.int64 or keys.ndim != 1:
+    if not isinstance(keys, np.ndarray) or keys.dtype != _INT64 or keys.ndim != 1:
         raise VectorIndexError(f"{name} must be an int64 array of one dimension, not {_describe(keys)}")
 
 
-def _check_array(array: Any, name: str, dtype: type[np.float32], shape: tuple[int, ...]) -> None:
-    if not isinstance(array, np.ndarray) or array.dtype != dtype or array.shape != shape:
-        raise VectorIndexError(f"{name} must be a {dtype.__name__} array of shape {shape}, not {_describe(array)}")
+def _check_array(array: Any, name: str, shape: tuple[int, ...]) -> None:
+    if not isinstance(array, np.ndarray) or array.dtype != _FLOAT32 or array.shape != shape:
+        raise VectorIndexError(f"{name} must be a float32 array of shape {shape}, not {_describe(array)}")
 
 
 def _describe(value: object) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import struct
 import time
 from collections.abc import Sequence
 from typing import Any, Final
@@ -22,6 +23,7 @@ COUNTERS: Final = ("documents", "chunks", "characters", "words", "known_words", 
 _DOCUMENT_SHARES: Final = ("chunks", "characters", "words", "known_words", "stale")
 _KEY_EPOCH_MS: Final = 1_735_689_600_000  # 2025-01-01
 _KEY_RANDOM_BITS: Final = 22
+_LARGEST: Final = 2**63 - 1
 
 
 class BotChanges:
@@ -38,7 +40,8 @@ class BotChanges:
         self._sequence: int = row.sequence
         self._nonce: int = row.nonce
         self._last_key: int = row.last_key
-        self._log: list[tuple[str, str, int, int, bytes, bytes]] = []
+        self._keys_begun = False
+        self._log: list[tuple[Sequence[int], Sequence[int]]] = []
         self.counters: dict[str, int] = {name: getattr(row, name) for name in COUNTERS}
 
     @classmethod
@@ -56,13 +59,16 @@ class BotChanges:
     def new_keys(self, count: int) -> range:
         """Return `count` new chunk keys, consecutive and above every key the bot ever had.
 
-        The high 41 bits are milliseconds since 2025, so that chunks written together lie together in the table's
-        tree; the low 22 bits begin at random, so that two bots do not count alike. If the clock stands still or goes
-        back, keys go on from the last one: none is ever used twice.
+        The high 41 bits of a transaction's first key are milliseconds since 2025, so that chunks written together lie
+        together in the table's tree; its low 22 bits are random, so that two bots do not count alike. The transaction's
+        other keys follow it. If the clock stands still or goes back, keys go on from the last one: none is ever used
+        twice.
         """
-        low = int.from_bytes(os.urandom(4)) >> (32 - _KEY_RANDOM_BITS)
-        by_time = (time.time_ns() // 1_000_000 - _KEY_EPOCH_MS) << _KEY_RANDOM_BITS | low
-        first = max(by_time, self._last_key + 1)
+        first = self._last_key + 1
+        if not self._keys_begun:
+            low = int.from_bytes(os.urandom(4)) >> (32 - _KEY_RANDOM_BITS)
+            by_time = (time.time_ns() // 1_000_000 - _KEY_EPOCH_MS) << _KEY_RANDOM_BITS | low
+            first, self._keys_begun = max(by_time, first), True
         if count:
             self._last_key = first + count - 1
         return range(first, first + count)
@@ -78,11 +84,8 @@ class BotChanges:
         return keys
 
     def log(self, *, removed: Sequence[int], added: Sequence[int]) -> None:
-        """Append a row to the log, with the next sequence and a new random nonce."""
-        self._sequence += 1
-        self._nonce = (int.from_bytes(os.urandom(8)) >> 1) or 1
-        gone, came = np.array(removed, "<i8").tobytes(), np.array(added, "<i8").tobytes()
-        self._log.append((self._tenant_id, self._bot_id, self._sequence, self._nonce, gone, came))
+        """Append a row to the log; `save` gives it the next sequence and a new random nonce."""
+        self._log.append((removed, added))
 
     def subtract(self, document: Any) -> None:
         """Take a document's row, as it stands in the table, out of the counters."""
@@ -100,8 +103,24 @@ class BotChanges:
 
     def save(self) -> None:
         """Write the log rows and the counters."""
-        self._transaction.insert(s.INSERT_LOG, self._log)
-        self._log = []
+        if self._log:
+            random = np.frombuffer(os.urandom(8 * len(self._log)), "<i8") & _LARGEST
+            nonces = np.maximum(random, 1).tolist()
+            rows = [
+                (self._tenant_id, self._bot_id, sequence, nonce, _blob(removed), _blob(added))
+                for sequence, (nonce, (removed, added)) in enumerate(
+                    zip(nonces, self._log, strict=True), start=self._sequence + 1
+                )
+            ]
+            self._sequence += len(rows)
+            self._nonce = nonces[-1]
+            self._transaction.insert(s.INSERT_LOG, rows)
+            self._log = []
         values: dict[str, Any] = {f"new_{name}": value for name, value in self.counters.items()}
         values |= {"new_sequence": self._sequence, "new_nonce": self._nonce, "new_last_key": self._last_key}
         self._transaction.run(s.UPDATE_BOT_LOG, at_bot_id=self._bot_id, **values)
+
+
+def _blob(keys: Sequence[int]) -> bytes:
+    """Return chunk keys in their stored form, little-endian int64."""
+    return struct.pack(f"<{len(keys)}q", *keys)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from types import TracebackType
+from typing import Final, Generic, TypeVar
 
 from sqlalchemy import Engine
 
@@ -21,9 +23,11 @@ from minirag.errors import (
 )
 from minirag.providers.sqlalchemy.engine import Settings, Transaction, make_engine
 from minirag.providers.sqlalchemy.schema import prepare_schema
+from minirag.providers.sqlalchemy.translation import translated
 
 __all__ = ["Database"]
 
+T = TypeVar("T")
 _FOLDER_MODE: Final = 0o700
 
 
@@ -58,16 +62,30 @@ class Database:
         """Whether writing is refused."""
         return self._settings.read_only
 
+    def transaction(self, *, tenant_id: str | None, write: bool) -> AbstractContextManager[Transaction]:
+        """Return a transaction: committed at the end of the block, rolled back by an exception."""
+        return _Block(self, lambda transaction: transaction, tenant_id=tenant_id, write=write)
+
+    def block(
+        self, show: Callable[[Transaction], T], *, tenant_id: str | None, write: bool
+    ) -> AbstractContextManager[T]:
+        """Return a transaction as `transaction` does, but the block is given what `show` makes of it."""
+        return _Block(self, show, tenant_id=tenant_id, write=write)
+
     @contextmanager
-    def transaction(self, *, tenant_id: str | None, write: bool) -> Iterator[Transaction]:
-        """Yield a transaction: committed at the end, rolled back by an exception."""
-        engine, seen = self._checked(write=write)
-        with Transaction.begin(
-            engine, tenant_id=tenant_id, write=write, abandoned=lambda: self._closed or engine is not self._engine
-        ) as transaction:
-            yield transaction
-        if seen is not None and _look(self._settings.file).content != seen.content:
-            raise StorageBusyError("another process wrote the database while it was read without locks; try again")
+    def outside_transactions(self) -> Iterator[sqlite3.Connection]:
+        """Yield a connection of the driver in no transaction, for what SQLite does by itself in one of its own."""
+        engine, seen = self._checked(write=False)
+        with translated():
+            connection = engine.raw_connection()
+        try:
+            driver = connection.driver_connection
+            assert isinstance(driver, sqlite3.Connection)
+            with translated():
+                yield driver
+        finally:
+            connection.close()
+        self._check_unchanged(seen)
 
     def close(self) -> None:
         """Close every connection. In a forked process they are left to the process that opened them."""
@@ -75,6 +93,10 @@ class Database:
             if not self._closed and os.getpid() == self._process:
                 self._engine.dispose()
             self._closed = True
+
+    def _check_unchanged(self, seen: _FileState | None) -> None:
+        if seen is not None and _look(self._settings.file).content != seen.content:
+            raise StorageBusyError("another process wrote the database while it was read without locks; try again")
 
     def _open(self) -> Engine:
         immutable = self._settings.read_only and not self._seen.journal
@@ -98,6 +120,35 @@ class Database:
                 self._seen = state
                 self._engine = self._open()
             return self._engine, None if self._seen.journal else self._seen
+
+
+class _Block(AbstractContextManager[T], Generic[T]):
+    """A transaction around a block. A class, since two generators took as long as the query of a short read."""
+
+    __slots__ = ("_database", "_engine", "_seen", "_show", "_tenant_id", "_transaction", "_write")
+
+    def __init__(
+        self, database: Database, show: Callable[[Transaction], T], *, tenant_id: str | None, write: bool
+    ) -> None:
+        self._database = database
+        self._show = show
+        self._tenant_id = tenant_id
+        self._write = write
+
+    def __enter__(self) -> T:
+        self._engine, self._seen = self._database._checked(write=self._write)
+        self._transaction = Transaction(self._engine, tenant_id=self._tenant_id, write=self._write)
+        return self._show(self._transaction)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._transaction.end(failed=kind is not None, abandoned=self._abandoned)
+        if kind is None:
+            self._database._check_unchanged(self._seen)
+
+    def _abandoned(self) -> bool:
+        return self._database._closed or self._engine is not self._database._engine
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import json
-from collections.abc import Iterable, Sequence
-from typing import Any, Final, assert_never
+import re
+from collections.abc import Mapping
+from typing import Any, Final, TypeAlias, assert_never, cast
 
 from sqlalchemy import (
     Boolean,
     ColumnElement,
     FromClause,
-    Select,
-    TableValuedAlias,
     Text,
     and_,
+    bindparam,
     case,
     exists,
     func,
@@ -29,24 +28,112 @@ from sqlalchemy import (
 from minirag.errors import FilterError
 from minirag.models.filters import And, Condition, Filter, Not, Or
 from minirag.models.metadata import encode_value
+from minirag.providers.sqlalchemy.scoping import equals, held, listed
 
-__all__ = ["filter_clause"]
+__all__ = ["Operands", "any_of", "filter_clause", "number", "operands", "parameterized"]
 
-_NUMBER_TYPES: Final = ("integer", "real")
-_BOOL_TYPES: Final = ("true", "false")
+Operands: TypeAlias = "tuple[tuple[str, str], ...]"
+"""What stands in the place of a condition's value: kinds of value, each with the name of the parameter that holds it."""
+
+_BIND_ONE: Final = ("$eq", "$gt", "$gte", "$lt", "$lte")
+_JSON_TYPES: Final = {"null": (), "bool": ("true", "false"), "number": ("integer", "real"), "text": ("text",)}
+"""The JSON types of each kind of value; dates and datetimes are objects of one entry."""
+
+_PLAIN_NAME: Final = re.compile(r'[^"\\\x00-\x1f]+')
 _ALWAYS: Final[ColumnElement[bool]] = literal_column("1", Boolean)
 _NEVER: Final[ColumnElement[bool]] = literal_column("0", Boolean)
 """Not SQLAlchemy's own constants: a condition with one of those in it is folded, and the joins beside it are lost."""
 
 
+# ---------------------------------------------------------------- values and parameters
+def parameterized(condition: Filter) -> tuple[Filter, dict[str, Any]]:
+    """Return a filter in which `Operands` stand for the values, and the parameters that those name.
+
+    Filters that differ in nothing but their values become equal, so that one statement, compiled once, serves them all.
+    """
+    parameters: dict[str, Any] = {}
+    return _parameterized(condition, parameters), parameters
+
+
+def _parameterized(condition: Filter, parameters: dict[str, Any]) -> Filter:
+    match condition:
+        case And(parts):
+            return And(tuple(_parameterized(part, parameters) for part in parts))
+        case Or(parts):
+            return Or(tuple(_parameterized(part, parameters) for part in parts))
+        case Not(part):
+            return Not(_parameterized(part, parameters))
+        case Condition(_, "$exists", _):
+            return condition
+        case Condition(field, operator, value):
+            single = operator in _BIND_ONE
+            by_kind: dict[str, list[Any]] = {}
+            for item in (value,) if single else value:
+                kind, stored = _stored(item)
+                by_kind.setdefault(kind, []).append(stored)
+            found: list[tuple[str, str]] = []
+            for kind in sorted(by_kind):
+                name = f"value_{len(parameters)}"
+                values = by_kind[kind]
+                if single and kind != "number":
+                    parameters[name] = values[0]
+                else:
+                    parameters[name] = json.dumps(values[0] if single else values, ensure_ascii=False)
+                found.append((kind, name))
+            return Condition(field, operator, tuple(found))
+        case _:
+            assert_never(condition)
+
+
+def _stored(value: Any) -> tuple[str, Any]:
+    """Return the kind of a value, and the value as JSON holds it."""
+    if value is None:
+        return "null", ""
+    if isinstance(value, bool):
+        return "bool", int(value)
+    if isinstance(value, str):
+        return "text", value
+    if isinstance(value, int | float):
+        return "number", value
+    ((tag, text),) = encode_value(value).items()
+    return tag, text
+
+
+def operands(condition: Condition) -> Operands:
+    """Return what stands for the value of a condition from `parameterized`."""
+    return cast("Operands", condition.value)
+
+
+def number(name: str) -> ColumnElement[Any]:
+    """Return a number that a parameter holds as JSON.
+
+    Numbers take the same way through SQLite's JSON reader as those stored: how it reads decimals depends on its build and
+    can differ from Python's reading by one unit in the last place, but never from itself.
+    """
+    return func.json_extract(bindparam(name), literal_column("'$'"))
+
+
+def _one(kind: str, name: str) -> ColumnElement[Any]:
+    return number(name) if kind == "number" else bindparam(name)
+
+
+def any_of(column: ColumnElement[Any], condition: Condition, kind: str, name: str) -> ColumnElement[bool]:
+    """Return whether a column equals the value, or one of the values, of one kind among a condition's operands."""
+    if condition.operator in _BIND_ONE:
+        return column == _one(kind, name)
+    return column.in_(listed(name))
+
+
+# ---------------------------------------------------------------- clauses
 def filter_clause(
     condition: Filter, *, document: FromClause, source: FromClause, chunk: FromClause | None
 ) -> ColumnElement[bool]:
     """Return a filter as a clause over joined rows. It is always true or false, never NULL, so it may be negated.
 
     Args:
+        condition: a filter from `parameterized`.
         document: the table `documents` or an alias of it; its metadata are as `encode_metadata` wrote them.
-        source: the table `sources` or an alias of it.
+        source: the table `sources` or an alias of it; it need not be joined.
         chunk: the table `chunks` or an alias of it; None where documents are filtered.
 
     Raises:
@@ -61,126 +148,108 @@ def filter_clause(
             return or_(_NEVER, *(filter_clause(part, document=document, source=source, chunk=chunk) for part in parts))
         case Not(part):
             return not_(filter_clause(part, document=document, source=source, chunk=chunk))
+        case Condition("$source"):
+            named = select(source.c.id).where(held(source), equals(source.c.bot_id)).correlate(None)
+            return document.c.source_id.in_(named.where(_column_clause(source.c.name, condition)))
         case Condition(field):
             if not field.startswith("$"):
                 return _metadata_clause(type_coerce(document.c.metadata_json, Text), condition)
-            return _column_clause(_reserved_column(field, document, source, chunk), condition)
+            return _column_clause(_reserved_column(field, document, chunk), condition)
         case _:
             assert_never(condition)
 
 
 # ---------------------------------------------------------------- fields of the metadata
 def _metadata_clause(metadata: ColumnElement[str], condition: Condition) -> ColumnElement[bool]:
+    kind, value = _entry(metadata, condition.field)
     match condition.operator:
         case "$exists":
-            present = exists(_entries(metadata, condition.field)[1])
-            return present if condition.value else not_(present)
-        case "$eq":
-            return _metadata_in(metadata, condition.field, (condition.value,))
-        case "$in":
-            return _metadata_in(metadata, condition.field, condition.value)
+            return kind.is_not(None) if condition.value else kind.is_(None)
+        case "$eq" | "$in":
+            return _metadata_in(kind, value, condition)
         case "$nin":
-            return not_(_metadata_in(metadata, condition.field, condition.value))
+            return not_(_metadata_in(kind, value, condition))
         case operator:
-            return _metadata_order(metadata, condition.field, operator, condition.value)
+            return _metadata_order(kind, value, operator, condition)
 
 
-def _entries(metadata: ColumnElement[str], field: str) -> tuple[TableValuedAlias, Select[Any]]:
-    """Return the rows of `json_each` and a selection of the one row of a field.
+def _entry(metadata: ColumnElement[str], field: str) -> tuple[ColumnElement[Any], ColumnElement[Any]]:
+    """Return the JSON type of a field, NULL if it is missing, and its value, a list or object as JSON text.
 
-    Fields are found by comparing names as values, since a JSON path cannot name every field in every SQLite.
+    A path cannot name every field in every SQLite; the others are found by comparing names as values, at half the speed.
     """
-    entry = func.json_each(metadata).table_valued("key", "value", "type", joins_implicitly=True)
-    return entry, select(literal_column("1")).select_from(entry).where(entry.c.key == field)
-
-
-def _metadata_in(metadata: ColumnElement[str], field: str, values: Sequence[Any]) -> ColumnElement[bool]:
-    """Return whether a field, or an element of a list, equals one of the values."""
-    entry, rows = _entries(metadata, field)
-    # The inner json_each sees a list or NULL, which has no rows: other values are not JSON, and would be an error.
-    elements = case((entry.c.type == "array", entry.c.value))
-    element = func.json_each(elements).table_valued("value", "type", joins_implicitly=True)
-    element_equals = or_(*_scalar_tests(element, [value for value in values if _is_list_item(value)]), _NEVER)
-    clauses: list[ColumnElement[bool]] = [
-        exists(rows.where(or_(_NEVER, *_scalar_tests(entry, values)))),
+    if _PLAIN_NAME.fullmatch(field):
+        path = literal(f'$."{field}"')
+        return func.json_type(metadata, path), func.json_extract(metadata, path)
+    entry = func.json_each(metadata).table_valued("key", "value", "type")
+    found = [
+        select(column).select_from(entry).where(entry.c.key == field).scalar_subquery()
+        for column in (entry.c.type, entry.c.value)
     ]
-    if any(_is_list_item(value) for value in values):
-        clauses.append(
-            exists(rows.where(exists(select(literal_column("1")).select_from(element).where(element_equals))))
-        )
-    if any(value is None for value in values):
-        clauses.append(not_(exists(rows.where(entry.c.type != "null"))))
-    return or_(_NEVER, *clauses)
+    return found[0], found[1]
 
 
-def _is_list_item(value: Any) -> bool:
-    return isinstance(value, str | int | float) and not isinstance(value, bool)
+def _metadata_in(kind: ColumnElement[Any], value: ColumnElement[Any], condition: Condition) -> ColumnElement[bool]:
+    """Return whether a field, or an element of a list, equals one of the values."""
+    branches: dict[str, ColumnElement[bool]] = {}
+    items: list[ColumnElement[bool]] = []
+    tagged: list[ColumnElement[bool]] = []
+    item = func.json_each(value).table_valued("value", "type")
+    for name, parameter in operands(condition):
+        test = any_of(value, condition, name, parameter)
+        match name:
+            case "null":
+                branches["null"] = _ALWAYS
+            case "bool":
+                branches |= dict.fromkeys(_JSON_TYPES["bool"], test)
+            case "text":
+                branches["text"] = test
+                items.append(and_(item.c.type == _quoted("text"), any_of(item.c.value, condition, name, parameter)))
+            case "number":
+                branches |= dict.fromkeys(_JSON_TYPES["number"], test)
+                items.append(and_(item.c.type != _quoted("text"), any_of(item.c.value, condition, name, parameter)))
+            case tag:
+                tagged.append(func.coalesce(any_of(_tagged(value, tag), condition, tag, parameter), _NEVER))
+    if items:
+        branches["array"] = exists(select(literal_column("1")).select_from(item).where(or_(*items)))
+    if tagged:
+        branches["object"] = or_(*tagged)
+    clause = _by_type(kind, branches)
+    return or_(kind.is_(None), clause) if "null" in branches else clause
 
 
-def _scalar_tests(row: TableValuedAlias, values: Iterable[Any]) -> list[ColumnElement[bool]]:
-    """Return one test for each type among the values: the row is of that type and among its values."""
-    texts: list[str] = []
-    numbers: list[int | float] = []
-    flags: set[str] = set()
-    times: dict[str, list[str]] = {}
-    for value in values:
-        if isinstance(value, bool):
-            flags.add("true" if value else "false")
-        elif isinstance(value, str):
-            texts.append(value)
-        elif isinstance(value, int | float):
-            numbers.append(value)
-        elif isinstance(value, dt.date):
-            ((tag, text),) = encode_value(value).items()
-            times.setdefault(tag, []).append(text)
-    tests: list[ColumnElement[bool]] = []
-    if texts:
-        tests.append(and_(row.c.type == "text", row.c.value.in_(_listed(texts))))
-    if numbers:
-        tests.append(and_(row.c.type.in_(_NUMBER_TYPES), row.c.value.in_(_listed(numbers))))
-    if flags:
-        tests.append(row.c.type.in_(sorted(flags)))
-    tests += [_tagged(row, tag).in_(_listed(listed)) for tag, listed in times.items()]
-    return tests
+def _by_type(kind: ColumnElement[Any], branches: Mapping[str, ColumnElement[bool]]) -> ColumnElement[bool]:
+    """Return the test for the type a field has; false for a missing field and for types without a test."""
+    if not branches:
+        return _NEVER
+    return case(*((_quoted(name), test) for name, test in branches.items()), value=kind, else_=_NEVER)
 
 
-def _listed(values: Sequence[str | int | float]) -> Select[Any]:
-    """Return the values as a subquery over one JSON parameter, however many they are.
-
-    Numbers take the same way through SQLite's JSON reader as those stored: how it reads decimals depends on its
-    build and can differ from Python's reading by one unit in the last place, but never from itself.
-    """
-    item = func.json_each(literal(json.dumps(values, ensure_ascii=False))).table_valued("value")
-    return select(item.c.value)
-
-
-def _tagged(row: TableValuedAlias, tag: str) -> ColumnElement[Any]:
-    """Return the text of a date or datetime, NULL for anything else."""
-    return case((row.c.type == "object", func.json_extract(row.c.value, f'$."{tag}"')))
+def _metadata_order(
+    kind: ColumnElement[Any], value: ColumnElement[Any], operator: str, condition: Condition
+) -> ColumnElement[bool]:
+    ((name, parameter),) = operands(condition)
+    bound = _one(name, parameter)
+    types = _JSON_TYPES.get(name, ("object",))
+    if types == ("object",):
+        test: ColumnElement[bool] = func.coalesce(_compare(_tagged(value, name), operator, bound), _NEVER)
+    else:
+        test = _compare(value, operator, bound)
+    return _by_type(kind, dict.fromkeys(types, test))
 
 
-def _metadata_order(metadata: ColumnElement[str], field: str, operator: str, value: Any) -> ColumnElement[bool]:
-    entry, rows = _entries(metadata, field)
-    if isinstance(value, bool):
-        return exists(rows.where(entry.c.type.in_(_BOOL_TYPES), _compare(entry.c.value, operator, literal(int(value)))))
-    if isinstance(value, str):
-        return exists(rows.where(entry.c.type == "text", _compare(entry.c.value, operator, literal(value))))
-    if isinstance(value, int | float):
-        number = func.json_extract(literal(json.dumps([value])), "$[0]")
-        return exists(rows.where(entry.c.type.in_(_NUMBER_TYPES), _compare(entry.c.value, operator, number)))
-    if isinstance(value, dt.date):
-        ((tag, text),) = encode_value(value).items()
-        return exists(rows.where(_compare(_tagged(entry, tag), operator, literal(text))))
-    return _NEVER
+def _quoted(word: str) -> ColumnElement[str]:
+    return literal_column(f"'{word}'")
+
+
+def _tagged(value: ColumnElement[Any], tag: str) -> ColumnElement[Any]:
+    """Return the text of a date or datetime, NULL for an object of the other kind."""
+    return func.json_extract(value, _quoted(f'$."{tag}"'))
 
 
 # ---------------------------------------------------------------- reserved names
-def _reserved_column(
-    field: str, document: FromClause, source: FromClause, chunk: FromClause | None
-) -> ColumnElement[Any]:
+def _reserved_column(field: str, document: FromClause, chunk: FromClause | None) -> ColumnElement[Any]:
     match field:
-        case "$source":
-            return source.c.name
         case "$key":
             return document.c.key
         case "$document":
@@ -197,38 +266,37 @@ def _reserved_column(
             raise FilterError(f"unknown field {field!r}")
 
 
+_COLUMN_KINDS: Final = {"$added_at": "$datetime", "$page": "number"}
+"""The kind of values that a reserved column holds, where it is not text."""
+
+
 def _column_clause(column: ColumnElement[Any], condition: Condition) -> ColumnElement[bool]:
+    """Return a condition on a column. Values of another kind than the column's equal nothing and have no order with it."""
+    kind = _COLUMN_KINDS.get(condition.field, "text")
     match condition.operator:
         case "$exists":
             return _ALWAYS if condition.value else _NEVER
-        case "$eq":
-            return _column_in(column, condition.field, (condition.value,))
-        case "$in":
-            return _column_in(column, condition.field, condition.value)
+        case "$eq" | "$in":
+            return _column_in(column, condition, kind)
         case "$nin":
-            return not_(_column_in(column, condition.field, condition.value))
+            return not_(_column_in(column, condition, kind))
         case operator:
-            stored = _stored(condition.field, condition.value)
-            if stored is None:
-                return _NEVER
-            return and_(column.is_not(None), _compare(column, operator, literal(stored)))
+            tests = [
+                and_(column.is_not(None), _compare(column, operator, _one(name, parameter)))
+                for name, parameter in operands(condition)
+                if name == kind
+            ]
+            return tests[0] if tests else _NEVER
 
 
-def _column_in(column: ColumnElement[Any], field: str, values: Sequence[Any]) -> ColumnElement[bool]:
-    stored = [text for value in values if (text := _stored(field, value)) is not None]
-    clauses: list[ColumnElement[bool]] = [column.is_(None)] if any(value is None for value in values) else []
-    if stored:
-        clauses.append(and_(column.is_not(None), column.in_(_listed(stored))))
+def _column_in(column: ColumnElement[Any], condition: Condition, kind: str) -> ColumnElement[bool]:
+    clauses: list[ColumnElement[bool]] = []
+    for name, parameter in operands(condition):
+        if name == "null":
+            clauses.append(column.is_(None))
+        elif name == kind:
+            clauses.append(and_(column.is_not(None), any_of(column, condition, name, parameter)))
     return or_(_NEVER, *clauses)
-
-
-def _stored(field: str, value: Any) -> str | int | float | None:
-    """Return a value as its reserved column holds it, None if it is of another type than the column."""
-    if field == "$added_at":
-        return str(encode_value(value)["$datetime"]) if isinstance(value, dt.datetime) else None
-    if field == "$page":
-        return value if isinstance(value, int | float) and not isinstance(value, bool) else None
-    return value if isinstance(value, str) else None
 
 
 def _compare(left: ColumnElement[Any], operator: str, right: ColumnElement[Any]) -> ColumnElement[bool]:

@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import TypeAdapter
 
-from minirag.interfaces.records import DocumentState, HitRow, LogRow, SecretRecord, TenantKey, VersionRow
+from minirag.interfaces.records import (
+    DocumentState,
+    HitRow,
+    LogPosition,
+    LogRow,
+    SearchState,
+    SecretRecord,
+    TenantKey,
+    VersionRow,
+)
 from minirag.models.answers import Citation
 from minirag.models.chats import ChatRecord, Message
 from minirag.models.documents import Document
@@ -19,6 +28,7 @@ from minirag.models.index import EmbeddingSpace
 from minirag.models.metadata import decode_metadata, encode_metadata
 from minirag.models.tenants import BotProfile, BotRecord, Source, Tenant
 from minirag.models.usage import UsageEvent, UsageRow
+from minirag.providers.sqlalchemy.tables import BLOCK_SIZE, KNOWN_WORDS_SCALE
 
 if TYPE_CHECKING:
     from minirag.types import Keys, Matrix
@@ -32,10 +42,11 @@ __all__ = [
     "to_bot",
     "to_chat",
     "to_document",
-    "to_hit",
+    "to_hits",
     "to_keys",
     "to_log",
     "to_message",
+    "to_search_state",
     "to_secret",
     "to_source",
     "to_state",
@@ -86,20 +97,37 @@ def to_tenant(row: Any) -> Tenant:
     )  # fmt: skip
 
 
-# Every search reads its bot's row. A space holds only immutable values, so that bots may share one; a profile does not.
+# A space holds only immutable values, so that bots may share one; a profile does not.
 @lru_cache(maxsize=256)
 def _space(text: str) -> EmbeddingSpace:
     return EmbeddingSpace(**json.loads(text))
 
 
 def to_bot(row: Any) -> BotRecord:
+    return _bot(row.id, row.profile, row.space, row.created_at, row.updated_at)
+
+
+def _bot(bot_id: str, profile: str, space: str, created_at: str, updated_at: str) -> BotRecord:
     return BotRecord(
-        id=row.id,
-        profile=BotProfile(**json.loads(row.profile)),
-        space=_space(row.space),
-        created_at=_moment(row.created_at),
-        updated_at=_moment(row.updated_at),
+        id=bot_id,
+        profile=BotProfile(**json.loads(profile)),
+        space=_space(space),
+        created_at=_moment(created_at),
+        updated_at=_moment(updated_at),
     )
+
+
+_SEARCHED = lru_cache(maxsize=1_024)(_bot)
+"""The records of bots that are searched, by all there is in their rows: parsing one takes longer than a search may.
+
+Each is one bot's alone, and searches keep it to themselves.
+"""
+
+
+def to_search_state(row: tuple[Any, ...]) -> SearchState:
+    """Return what the statement `SEARCH_STATE` found."""
+    *bot, sequence, nonce, words, known_words = row
+    return SearchState(_SEARCHED(*bot), LogPosition(sequence, nonce), words, known_words / KNOWN_WORDS_SCALE)
 
 
 def bot_row(bot: BotRecord) -> dict[str, Any]:
@@ -223,7 +251,7 @@ def to_document(row: Any) -> Document:
         chunks=row.chunks,
         stale=row.stale,
         added_at=_moment(row.added_at),
-        updated_at=_moment(row.updated_at),
+        updated_at=_moment(row.updated_at or row.added_at),
     )
 
 
@@ -261,21 +289,34 @@ def to_version(row: Any) -> VersionRow:
     )
 
 
-def to_hit(row: Any, text: str) -> HitRow:
+def to_hits(rows: Sequence[tuple[Any, ...]]) -> dict[int, HitRow]:
+    """Return what the statement `HITS` found, by key."""
+    texts: dict[int, str] = {}
+    for row in rows:
+        texts[row[0]] = texts.get(row[0], "") + (row[-1] or "")
+    return {row[0]: _hit(row, texts[row[0]]) for row in rows}
+
+
+def _hit(row: tuple[Any, ...], blocks: str) -> HitRow:
+    (
+        chunk_key, start, end, page, chunk_metadata,
+        document_id, key, title, metadata, version_id, source_id, source_name, _,
+    ) = row  # fmt: skip
+    first = start % BLOCK_SIZE
     return HitRow(
-        chunk_key=row.chunk_key,
-        text=text,
-        start=row.start,
-        end=row.end,
-        page=row.page,
-        chunk_metadata=decode_metadata(row.chunk_metadata),
-        document_id=row.document_id,
-        key=row.key,
-        title=row.title,
-        metadata=decode_metadata(row.document_metadata),
-        version_id=row.version_id,
-        source_id=row.source_id,
-        source_name=row.source_name,
+        chunk_key,
+        blocks[first : first + end - start],
+        start,
+        end,
+        page,
+        decode_metadata(chunk_metadata),
+        document_id,
+        key,
+        title,
+        decode_metadata(metadata),
+        version_id,
+        source_id,
+        source_name,
     )
 
 

@@ -26,7 +26,9 @@ STATISTICS: Final = (
     ("chunks", "chunks", "2000000 200000 20000 1"),
     ("chunks", "ix_chunks_tenant_id_bot_id_document_id", "2000000 200000 20000 2"),
     ("embeddings", "sqlite_autoindex_embeddings_1", "2000000 200000 20000 1 1"),
-    ("embeddings", "ix_embeddings_tenant_id_content_hash", "2000000 200000 2"),
+    ("embeddings", "ix_embeddings_content", "2000000 200000 1"),
+    ("chunk_fields", "chunk_fields", "5000000 500000 50000 10000 10000 100 1"),
+    ("chunk_fields", "ix_chunk_fields_tenant_id_bot_id_chunk_key", "5000000 500000 50000 5 2 2 2 sz=1000"),
     ("change_log", "change_log", "1000000 100000 10000 1"),
     ("chats", "chats", "10000 1000 1"),
     ("chats", "ix_chats_tenant_id_bot_id", "10000 1000 100"),
@@ -35,7 +37,9 @@ STATISTICS: Final = (
 )
 """Table, index, and for each leading column of the index how many rows share it, after the number of all rows.
 
-The primary key of a table without row ids goes by the table's own name.
+The primary key of a table without row ids goes by the table's own name. `sz` is the size of an index's rows in bytes: that of
+`chunk_fields` is exaggerated, so that of two indexes by which a chunk's value can be looked up SQLite takes the primary key, where
+the rows of one value lie together.
 """
 
 

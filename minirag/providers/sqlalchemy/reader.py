@@ -11,10 +11,12 @@ import numpy as np
 from minirag.errors import BotNotFoundError
 from minirag.interfaces.keyword_index import IndexText
 from minirag.interfaces.records import (
+    ChunkText,
     DocumentState,
     HitRow,
     LogPosition,
     LogRow,
+    SearchState,
     SecretRecord,
     TenantKey,
     VersionRow,
@@ -26,21 +28,23 @@ from minirag.models.filters import Filter
 from minirag.models.reports import BotStats
 from minirag.models.tenants import BotRecord, Source
 from minirag.models.usage import UsageEvent, UsageRow
+from minirag.providers.sqlalchemy import filtered, spaces
 from minirag.providers.sqlalchemy import mapping as m
 from minirag.providers.sqlalchemy import statements as s
 from minirag.providers.sqlalchemy.engine import Transaction
 from minirag.providers.sqlalchemy.tables import BLOCK_SIZE, KNOWN_WORDS_SCALE
 
 if TYPE_CHECKING:
-    from minirag.types import Keys, Matrix
+    from minirag.types import Keys, Matrix, Vector
 
 __all__ = ["SqlAlchemyReader"]
 
 T = TypeVar("T")
+_ENCODER: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 _ABOVE_EVERY_ID: Final = "~"
 _NO_LIMIT: Final = -1
 _KEYS_PER_STATEMENT: Final = 4_096
-_HASHES_PER_STATEMENT: Final = 500
+_HASHES_PER_STATEMENT: Final = 4_096
 
 
 class SqlAlchemyReader(Reader):
@@ -118,9 +122,11 @@ class SqlAlchemyReader(Reader):
         after: str | None = None,
         limit: int = 500,
     ) -> list[Document]:
-        statement = s.documents_page(by_source=source_id is not None, where=where)
-        rows = self._transaction.rows(statement, bot_id=bot_id, source_id=source_id, after=after or "", limit=limit)
-        return [m.to_document(row) for row in rows]
+        page: dict[str, Any] = {"source_id": source_id, "after": after or "", "limit": limit}
+        if where is not None:
+            return [m.to_document(row) for row in filtered.page(self._transaction, bot_id, where, **page)]
+        statement = s.documents_page(by_source=source_id is not None)
+        return [m.to_document(row) for row in self._transaction.rows(statement, bot_id=bot_id, **page)]
 
     def documents_with_key(self, bot_id: str, key: str, *, source_id: str | None = None) -> list[Document]:
         statement = s.DOCUMENTS_WITH_KEY if source_id is None else s.DOCUMENT_WITH_KEY
@@ -131,8 +137,9 @@ class SqlAlchemyReader(Reader):
         if source_id is None and where is None:
             log = self._transaction.row(s.BOT_LOG, bot_id=bot_id)
             return 0 if log is None else int(log.documents)
-        statement = s.count_documents(by_source=source_id is not None, where=where)
-        return int(self._transaction.value(statement, bot_id=bot_id, source_id=source_id))
+        if where is not None:
+            return filtered.count(self._transaction, bot_id, where, source_id=source_id)
+        return int(self._transaction.value(s.count_documents(by_source=True), bot_id=bot_id, source_id=source_id))
 
     def states(
         self,
@@ -173,20 +180,32 @@ class SqlAlchemyReader(Reader):
         return "".join(row.text for row in rows)[start - offset : end - offset]
 
     def vectors_by_hash(self, space: str, hashes: Collection[bytes]) -> dict[bytes, Matrix]:
-        found: dict[bytes, Matrix] = {}
-        for batch in _batches(list(hashes), _HASHES_PER_STATEMENT):
-            for row in self._transaction.rows(s.VECTORS_BY_HASH, space=space, hashes=batch):
-                found.setdefault(row.content_hash, m.to_vectors([row.vector])[0])
+        found: dict[bytes, Vector] = {}
+        for batch in _batches([*hashes], _HASHES_PER_STATEMENT):
+            wanted = set(batch)
+            together = b"".join(each[:6].ljust(6, b"\0") for each in batch)
+            starts = _json([*range(1, len(together), 6)])
+            for name, vector in self._transaction.tuples(
+                s.VECTORS_BY_HASH, space=space, hashes=together, starts=starts
+            ):
+                if name in wanted and name not in found:
+                    found[name] = m.to_vectors([vector])[0]
         return found
 
-    def sample_texts(self, bot_id: str, limit: int) -> list[tuple[str, str | None, Matrix]]:
-        keys, vectors = next(self.vectors(bot_id, batch=limit), (np.empty(0, np.int64), None))
-        by_key = {text.key: text for batch in self.index_texts(bot_id, keys) for text in batch}
-        return [
-            (by_key[key].text, by_key[key].title, vectors[row])
-            for row, key in enumerate(keys.tolist())
-            if vectors is not None
-        ]
+    def sample_texts(self, bot_id: str, limit: int, *, space: str | None = None) -> list[tuple[ChunkText, Vector]]:
+        return spaces.sample_texts(self._transaction, self._slices, bot_id, limit, space)
+
+    def lacking_vectors(self, bot_id: str, space: str, *, after: int = 0, limit: int = 256) -> list[ChunkText]:
+        return spaces.lacking_vectors(self._transaction, self._slices, bot_id, space, after=after, limit=limit)
+
+    def count_vectors(self, bot_id: str, space: str) -> int:
+        return int(self._transaction.value(spaces.COUNT_VECTORS, bot_id=bot_id, space=space))
+
+    def current_versions(
+        self, bot_id: str, *, after: str | None = None, limit: int = 1_000
+    ) -> list[tuple[str, str, int]]:
+        rows = self._transaction.rows(spaces.CURRENT_VERSIONS, bot_id=bot_id, after=after or "", limit=limit)
+        return [(row.id, row.version_id, row.characters) for row in rows]
 
     def stats(self, bot_id: str) -> BotStats:
         bot, log = self.bot_by_id(bot_id), self._transaction.row(s.BOT_LOG, bot_id=bot_id)
@@ -223,49 +242,59 @@ class SqlAlchemyReader(Reader):
 
     def vectors(self, bot_id: str, keys: Keys | None = None, *, batch: int = 4_096) -> Iterator[tuple[Keys, Matrix]]:
         for rows in self._chunk_rows(s.VECTORS_PAGE, s.VECTORS_OF_KEYS, bot_id, keys, batch):
-            yield np.array([row[0] for row in rows], np.int64), m.to_vectors([row[1] for row in rows])
+            keys_of_rows, blobs = zip(*rows, strict=True)
+            yield np.array(keys_of_rows, np.int64), m.to_vectors(blobs)
 
     def index_texts(self, bot_id: str, keys: Keys | None = None, *, batch: int = 1_024) -> Iterator[list[IndexText]]:
         for rows in self._chunk_rows(s.INDEX_TEXTS_PAGE, s.INDEX_TEXTS_OF_KEYS, bot_id, keys, batch):
-            texts = self._slices((row.version_id, row.start, row.end) for row in rows)
+            texts = self._slices((version, start, end) for _, start, end, version, _, _ in rows)
             yield [
-                IndexText(key=row.key, text=text, title=row.title, language=row.language)
-                for row, text in zip(rows, texts, strict=True)
+                IndexText(key, text, title, language)
+                for (key, _, _, _, title, language), text in zip(rows, texts, strict=True)
             ]
 
     def _chunk_rows(
         self, page: Any, of_keys: Any, bot_id: str, keys: Keys | None, batch: int
-    ) -> Iterator[Sequence[Any]]:
+    ) -> Iterator[list[tuple[Any, ...]]]:
         """Yield rows whose first column is the chunk's key, in its order: all of the bot's, or those of `keys`."""
         if keys is not None:
             for some in _batches(np.unique(keys).tolist(), batch):
-                rows = self._transaction.rows(of_keys, bot_id=bot_id, keys=_json(some))
+                rows = self._transaction.tuples(of_keys, bot_id=bot_id, keys=_json(some))
                 if rows:
                     yield rows
             return
         after = 0
-        while rows := self._transaction.rows(page, bot_id=bot_id, after=after, limit=batch):
+        while rows := self._transaction.tuples(page, bot_id=bot_id, after=after, limit=batch):
             yield rows
+            if len(rows) < batch:
+                return
             after = rows[-1][0]
 
     # ---------------------------------------------------------------- search
+    def search_state(self, bot_id: str) -> SearchState | None:
+        rows = self._transaction.tuples(s.SEARCH_STATE, bot_id=bot_id)
+        return m.to_search_state(rows[0]) if rows else None
+
     def allowed(self, bot_id: str, where: Filter) -> Keys:
-        rows = self._transaction.rows(s.allowed_keys(where), bot_id=bot_id)
-        return np.fromiter((row[0] for row in rows), np.int64, len(rows))
+        return filtered.allowed(self._transaction, bot_id, where)
+
+    def allowed_if_few(self, bot_id: str, where: Filter, *, limit: int) -> Keys | None:
+        return filtered.allowed_if_few(self._transaction, bot_id, where, limit=limit)
+
+    def matching(self, bot_id: str, where: Filter, keys: Keys) -> dict[int, bool]:
+        return filtered.matching(self._transaction, bot_id, where, keys)
 
     def order(self, bot_id: str, keys: Keys) -> dict[int, tuple[str, str, int]]:
         return {
-            row.chunk_key: (row.source_name, row.key, row.start)
+            chunk_key: (source_name, key, start)
             for some in _batches(keys.tolist(), _KEYS_PER_STATEMENT)
-            for row in self._transaction.rows(s.ORDER, bot_id=bot_id, keys=_json(some))
+            for chunk_key, source_name, key, start in self._transaction.tuples(s.ORDER, bot_id=bot_id, keys=_json(some))
         }
 
     def hydrate(self, bot_id: str, keys: Keys) -> dict[int, HitRow]:
         hits: dict[int, HitRow] = {}
         for some in _batches(keys.tolist(), _KEYS_PER_STATEMENT):
-            rows = self._transaction.rows(s.HITS, bot_id=bot_id, keys=_json(some))
-            texts = self._slices((row.version_id, row.start, row.end) for row in rows)
-            hits.update((row.chunk_key, m.to_hit(row, text)) for row, text in zip(rows, texts, strict=True))
+            hits |= m.to_hits(self._transaction.tuples(s.HITS, bot_id=bot_id, keys=_json(some)))
         return hits
 
     def _slices(self, spans: Iterable[tuple[str, int, int]]) -> list[str]:
@@ -276,8 +305,8 @@ class SqlAlchemyReader(Reader):
             for version, start, end in spans
             for number in range(start // BLOCK_SIZE, (max(start, end - 1)) // BLOCK_SIZE + 1)
         }
-        rows = self._transaction.rows(s.BLOCKS_OF_VERSIONS, blocks=_json(sorted(wanted))) if wanted else ()
-        blocks = {(row.version_id, row.number): row.text for row in rows}
+        rows = self._transaction.tuples(s.BLOCKS_OF_VERSIONS, blocks=_json(sorted(wanted))) if wanted else ()
+        blocks = {(version, number): text for version, number, text in rows}
 
         def piece(version: str, start: int, end: int) -> str:
             first, last = start // BLOCK_SIZE, max(start, end - 1) // BLOCK_SIZE
@@ -288,7 +317,7 @@ class SqlAlchemyReader(Reader):
 
 
 def _json(values: Sequence[Any]) -> str:
-    return json.dumps(values, ensure_ascii=False, separators=(",", ":"))
+    return _ENCODER.encode(values)
 
 
 def _batches(values: list[T], size: int) -> Iterator[list[T]]:

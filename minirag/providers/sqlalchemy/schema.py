@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import OperationalError
 
 from minirag.errors import SchemaVersionError, StorageCorruptError, StorageError
+from minirag.providers.sqlalchemy import fields
 from minirag.providers.sqlalchemy import tables as t
 from minirag.providers.sqlalchemy.engine import PAGE_SIZE, Settings
 from minirag.providers.sqlalchemy.planner import write_statistics
@@ -18,7 +19,7 @@ from minirag.types import new_id
 
 __all__ = ["HEAD", "prepare_schema", "upgrade"]
 
-HEAD: Final = "0001"
+HEAD: Final = "0003"
 """The newest revision in `migrations/versions`. Revisions are numbered, so that a newer database can be told."""
 
 _STATE: Final = text(
@@ -75,7 +76,7 @@ def _create_or_migrate(connection: Connection, settings: Settings) -> str:
     state = _state_inside(connection)
     if state is None:
         workspace_id = new_id()
-        t.metadata.create_all(connection, checkfirst=False)
+        fields.chunk_fields.metadata.create_all(connection, checkfirst=False)
         connection.exec_driver_sql(
             "CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL, "
             "CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num))"

@@ -31,6 +31,7 @@ __all__ = [
     "add",
     "at",
     "driver_insert",
+    "driver_rewrite",
     "equals",
     "erase",
     "held",
@@ -86,6 +87,16 @@ def upsert(table: Table, *, fixed: tuple[str, ...] = ()) -> Insert:
 def driver_insert(table: Table) -> str:
     """Return the SQL of an insert of all columns in their order, for the driver's own `executemany`."""
     return str(plain_insert(table).compile(dialect=sqlite.dialect(paramstyle="qmark")))
+
+
+def driver_rewrite(table: Table, *names: str) -> str:
+    """Return the SQL of an update for the driver's own `executemany`: the columns `names`, then the primary key."""
+    changed = update(table).values({name: bindparam(f"new_{name}") for name in names})
+    statement = changed.where(*(column == bindparam(f"at_{column.key}") for column in table.primary_key))
+    compiled = statement.compile(dialect=sqlite.dialect(paramstyle="qmark"))
+    wanted = [*(f"new_{name}" for name in names), *(f"at_{column.key}" for column in table.primary_key)]
+    assert compiled.positiontup == wanted, "the parameters are in another order"
+    return str(compiled)
 
 
 def equals(column: ColumnElement[Any], name: str | None = None) -> ColumnElement[bool]:

@@ -10,6 +10,7 @@ from sqlalchemy import (
     case,
     delete,
     func,
+    literal_column,
     select,
     true,
     update,
@@ -23,6 +24,7 @@ from minirag.providers.sqlalchemy.scoping import (
     add,
     at,
     driver_insert,
+    driver_rewrite,
     equals,
     erase,
     held,
@@ -44,11 +46,11 @@ __all__ = [
     "INDEX_TEXTS_PAGE", "INSERT_BLOCKS", "INSERT_CHUNKS", "INSERT_DOCUMENTS", "INSERT_EMBEDDINGS", "INSERT_LOG",
     "INSERT_VERSIONS", "LAST_MESSAGE_NUMBER", "LOG", "MARK_STALE", "MESSAGES", "MESSAGE_NUMBER", "NONCE",
     "ORDER", "PUT_BOT", "PUT_CHAT", "PUT_MESSAGE", "PUT_SECRET", "PUT_SETTING", "PUT_SOURCE", "PUT_TENANT_KEY", "PUT_USAGE",
-    "REPLACED_COLUMNS", "REPLACE_DOCUMENT", "RETITLE_VERSION", "SECRETS", "SETTING", "SOURCE", "SOURCES",
+    "REPLACE_DOCUMENTS", "RETITLE_VERSION", "SEARCH_STATE", "SECRETS", "SETTING", "SOURCE", "SOURCES",
     "SOURCE_AT", "STATES_OF_KEYS", "STATES_PAGE", "STATES_PAGE_BY_STALE", "TENANTS", "TENANT_BY_SLUG",
     "TENANT_KEYS", "UPDATE_BOT_LOG", "UPDATE_DOCUMENT", "UPDATE_TENANT", "USAGE", "USAGE_EVENTS",
     "USAGE_EVENTS_OF_BOT", "USAGE_OF_BOT", "VECTORS_BY_HASH", "VECTORS_OF_KEYS", "VECTORS_PAGE", "VERSION",
-    "VERSIONS", "VERSIONS_OF_DOCUMENTS", "VERSION_LENGTH", "allowed_keys", "count_documents", "documents_page",
+    "VERSIONS", "VERSIONS_OF_DOCUMENTS", "VERSION_LENGTH", "count_documents", "documents_page",
 ]
 # fmt: on
 
@@ -80,6 +82,18 @@ BOT_LOG: Final = scoped(t.bot_logs).where(equals(t.bot_logs.c.bot_id))
 ADD_BOT_LOG: Final = (
     insert(t.bot_logs).values(values(t.bot_logs)).on_conflict_do_nothing(index_elements=list(t.bot_logs.primary_key))
 )
+SEARCH_STATE: Final = scoped(
+    t.bots.c.id,
+    t.bots.c.profile,
+    t.bots.c.space,
+    t.bots.c.created_at,
+    t.bots.c.updated_at,
+    t.bot_logs.c.sequence,
+    t.bot_logs.c.nonce,
+    t.bot_logs.c.words,
+    t.bot_logs.c.known_words,
+    of=(t.bots, t.bot_logs),
+).where(equals(t.bots.c.id, "bot_id"), equals(t.bot_logs.c.bot_id))
 UPDATE_BOT_LOG: Final = rewrite(
     t.bot_logs,
     "sequence", "nonce", "documents", "chunks", "characters", "words", "known_words", "stale", "last_key",
@@ -163,14 +177,14 @@ def _narrowed(statement: Select[Any], *, by_source: bool, where: Filter | None) 
     return statement
 
 
-def documents_page(*, by_source: bool, where: Filter | None) -> Select[Any]:
-    """Return the query of documents with an id above `after`, at most `limit`."""
+def documents_page(*, by_source: bool, where: Filter | None = None) -> Select[Any]:
+    """Return the query of documents with an id above `after`, at most `limit`; `where` comes from `filters.parameterized`."""
     page = _narrowed(_DOCUMENTS, by_source=by_source, where=where)
     return page.where(t.documents.c.id > bindparam("after")).order_by(t.documents.c.id).limit(bindparam("limit"))
 
 
-def count_documents(*, by_source: bool, where: Filter | None) -> Select[Any]:
-    """Return the query of the number of documents."""
+def count_documents(*, by_source: bool, where: Filter | None = None) -> Select[Any]:
+    """Return the query of the number of documents; `where` comes from `filters.parameterized`."""
     return _narrowed(
         scoped(func.count(), of=(t.documents, t.sources)).where(_DOCUMENT_SOURCE, equals(t.documents.c.bot_id)),
         by_source=by_source,
@@ -208,9 +222,8 @@ UPDATE_DOCUMENT: Final = rewrite(t.documents, "title", "metadata_json", "raw_has
     at(t.documents.c.bot_id), at(t.documents.c.id)
 )
 _LASTING_COLUMNS: Final = {"tenant_id", "bot_id", "id", "source_id", "key", "added_at"}
-REPLACED_COLUMNS: Final = tuple(c.key for c in t.documents.c if c.key not in _LASTING_COLUMNS)
+_REPLACED_COLUMNS: Final = tuple(c.key for c in t.documents.c if c.key not in _LASTING_COLUMNS)
 """The columns of `documents` that a new version changes, in the table's order."""
-REPLACE_DOCUMENT: Final = rewrite(t.documents, *REPLACED_COLUMNS).where(at(t.documents.c.bot_id), at(t.documents.c.id))
 DELETE_DOCUMENTS: Final = erase(t.documents).where(equals(t.documents.c.bot_id), t.documents.c.id.in_(listed("ids")))
 MARK_STALE: Final = (
     update(t.documents).where(held(t.documents), at(t.documents.c.bot_id), ~t.documents.c.stale).values(stale=true())
@@ -269,21 +282,37 @@ _CHUNK_DOCUMENT: Final = (
 _OF_CHUNKS: Final = (t.chunks, t.documents, t.sources)
 _CHUNK_ROWS: Final = (_CHUNK_DOCUMENT, _DOCUMENT_SOURCE, equals(t.chunks.c.bot_id))
 _THESE_CHUNKS: Final = t.chunks.c.key.in_(listed("keys"))
-HITS: Final = scoped(
-    t.chunks.c.key.label("chunk_key"),
-    t.chunks.c.start,
-    t.chunks.c.end,
-    t.chunks.c.page,
-    t.chunks.c.metadata_json.label("chunk_metadata"),
-    t.documents.c.id.label("document_id"),
-    t.documents.c.key,
-    t.documents.c.title,
-    t.documents.c.metadata_json.label("document_metadata"),
-    t.documents.c.version_id,
-    t.documents.c.source_id,
-    t.sources.c.name.label("source_name"),
-    of=_OF_CHUNKS,
-).where(*_CHUNK_ROWS, _THESE_CHUNKS)
+_CHUNK_BLOCKS: Final = (
+    held(t.text_blocks)
+    & (t.text_blocks.c.version_id == t.documents.c.version_id)
+    & t.text_blocks.c.number.between(t.chunks.c.start // t.BLOCK_SIZE, (t.chunks.c.end - 1) // t.BLOCK_SIZE)
+)
+HITS: Final = (
+    scoped(
+        t.chunks.c.key,
+        t.chunks.c.start,
+        t.chunks.c.end,
+        t.chunks.c.page,
+        t.chunks.c.metadata_json,
+        t.documents.c.id,
+        t.documents.c.key,
+        t.documents.c.title,
+        t.documents.c.metadata_json,
+        t.documents.c.version_id,
+        t.documents.c.source_id,
+        t.sources.c.name,
+        t.text_blocks.c.text,
+        of=_OF_CHUNKS,
+    )
+    .select_from(
+        t.chunks.join(t.documents, _CHUNK_DOCUMENT)
+        .join(t.sources, _DOCUMENT_SOURCE)
+        .outerjoin(t.text_blocks, _CHUNK_BLOCKS)
+    )
+    .where(equals(t.chunks.c.bot_id), _THESE_CHUNKS)
+    .order_by(t.chunks.c.key, t.text_blocks.c.number)
+)
+"""A row for each chunk and block of text that holds a part of it, by key and block."""
 ORDER: Final = scoped(
     t.chunks.c.key.label("chunk_key"),
     t.sources.c.name.label("source_name"),
@@ -307,13 +336,6 @@ CHUNKS_OF_DOCUMENTS: Final = scoped(t.chunks.c.document_id, t.chunks.c.key, of=(
 )
 DELETE_CHUNKS: Final = erase(t.chunks).where(equals(t.chunks.c.bot_id), t.chunks.c.document_id.in_(listed("ids")))
 
-
-def allowed_keys(where: Filter) -> Select[Any]:
-    """Return the query of the keys of the bot's chunks that a filter allows, sorted."""
-    clause = filter_clause(where, document=t.documents, source=t.sources, chunk=t.chunks)
-    return scoped(t.chunks.c.key, of=_OF_CHUNKS).where(*_CHUNK_ROWS, clause).order_by(t.chunks.c.key)
-
-
 # ---------------------------------------------------------------- embeddings
 _SPACE_OF_BOT: Final = scoped(t.bots.c.fingerprint, of=(t.bots,)).where(equals(t.bots.c.id, "bot_id")).scalar_subquery()
 _VECTORS: Final = (
@@ -323,8 +345,17 @@ _VECTORS: Final = (
 )
 VECTORS_PAGE: Final = _VECTORS.where(t.embeddings.c.chunk_key > bindparam("after")).limit(bindparam("limit"))
 VECTORS_OF_KEYS: Final = _VECTORS.where(t.embeddings.c.chunk_key.in_(listed("keys")))
-VECTORS_BY_HASH: Final = scoped(t.embeddings.c.content_hash, t.embeddings.c.vector, of=(t.embeddings,)).where(
-    t.embeddings.c.content_hash.in_(bindparam("hashes", expanding=True)), equals(t.embeddings.c.space)
+_BEGINNING: Final = func.json_each(bindparam("starts")).table_valued("value").c.value
+VECTORS_BY_HASH: Final = select(t.embeddings.c.content_hash, t.embeddings.c.vector).where(
+    # Told as a plain equality, SQLite would put the parameter for the column in the next line, and not use the index.
+    held(t.embeddings).is_(true()),
+    func.substr(t.embeddings.c.tenant_id, literal_column("-4"))
+    == func.substr(bindparam("scope"), literal_column("-4")),
+    # All hashes come as one string of bytes, and where each begins.
+    func.substr(t.embeddings.c.content_hash, literal_column("1"), literal_column("6")).in_(
+        select(func.substr(bindparam("hashes"), _BEGINNING, literal_column("6")))
+    ),
+    equals(t.embeddings.c.space),
 )
 
 # ---------------------------------------------------------------- the change log
@@ -340,6 +371,7 @@ NONCE: Final = scoped(t.change_log.c.nonce, of=(t.change_log,)).where(
 
 # ---------------------------------------------------------------- what every document writes
 INSERT_DOCUMENTS: Final = driver_insert(t.documents)
+REPLACE_DOCUMENTS: Final = driver_rewrite(t.documents, *_REPLACED_COLUMNS)
 INSERT_VERSIONS: Final = driver_insert(t.document_versions)
 INSERT_BLOCKS: Final = driver_insert(t.text_blocks)
 INSERT_CHUNKS: Final = driver_insert(t.chunks)

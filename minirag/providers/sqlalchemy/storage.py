@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
+from functools import partial
+from pathlib import Path
 from typing import Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -13,10 +15,15 @@ from minirag.errors import ProviderOptionsError
 from minirag.interfaces.scope import TenantScope
 from minirag.interfaces.specs import ProviderContext
 from minirag.interfaces.storage import Directory, Reader, Storage, Writer
+from minirag.interfaces.upkeep import StoredFault, Tell, ignore
+from minirag.providers.sqlalchemy.check_file import check_file
+from minirag.providers.sqlalchemy.checking import check_tenant
+from minirag.providers.sqlalchemy.copying import copy_database
 from minirag.providers.sqlalchemy.database import Database
 from minirag.providers.sqlalchemy.directory import SqlAlchemyDirectory
 from minirag.providers.sqlalchemy.engine import Settings, database_file
 from minirag.providers.sqlalchemy.reader import SqlAlchemyReader
+from minirag.providers.sqlalchemy.repairing import repair_file, repair_rows
 from minirag.providers.sqlalchemy.writer import SqlAlchemyWriter
 
 __all__ = ["SqlAlchemyOptions", "SqlAlchemyStorage", "create"]
@@ -93,20 +100,34 @@ class SqlAlchemyStorage(Storage):
     def read_only(self) -> bool:
         return self._database.read_only
 
-    @contextmanager
-    def directory(self, *, write: bool = False) -> Iterator[Directory]:
-        with self._database.transaction(tenant_id=None, write=write) as transaction:
-            yield SqlAlchemyDirectory(transaction)
+    def directory(self, *, write: bool = False) -> AbstractContextManager[Directory]:
+        return self._database.block(SqlAlchemyDirectory, tenant_id=None, write=write)
 
-    @contextmanager
-    def read(self, scope: TenantScope) -> Iterator[Reader]:
-        with self._database.transaction(tenant_id=scope.tenant_id, write=False) as transaction:
-            yield SqlAlchemyReader(transaction)
+    def read(self, scope: TenantScope) -> AbstractContextManager[Reader]:
+        return self._database.block(SqlAlchemyReader, tenant_id=scope.tenant_id, write=False)
 
-    @contextmanager
-    def write(self, scope: TenantScope) -> Iterator[Writer]:
-        with self._database.transaction(tenant_id=scope.tenant_id, write=True) as transaction:
-            yield SqlAlchemyWriter(transaction)
+    def write(self, scope: TenantScope) -> AbstractContextManager[Writer]:
+        return self._database.block(SqlAlchemyWriter, tenant_id=scope.tenant_id, write=True)
+
+    def verify(self, scope: TenantScope | None, *, deep: bool = True, tell: Tell = ignore) -> Iterator[StoredFault]:
+        if scope is not None:
+            begin = partial(self._database.transaction, tenant_id=scope.tenant_id, write=False)
+            yield from check_tenant(begin, deep=deep, tell=tell)
+            return
+        with self._database.transaction(tenant_id=None, write=False) as transaction:
+            yield from check_file(transaction, deep=deep)
+
+    def repair(self, scope: TenantScope | None, fault: StoredFault) -> None:
+        tenant_id = None if scope is None else scope.tenant_id
+        with self._database.transaction(tenant_id=tenant_id, write=True) as transaction:
+            if scope is None:
+                repair_file(transaction, fault)
+            else:
+                repair_rows(transaction, fault)
+
+    def backup(self, folder: Path) -> None:
+        with self._database.outside_transactions() as connection:
+            copy_database(connection, folder)
 
     def close(self) -> None:
         self._database.close()

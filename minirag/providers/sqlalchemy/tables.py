@@ -6,7 +6,10 @@ Why they look as they do:
   that deleting a bot or a tenant is one statement; what must outlive its document (versions and their texts, which are
   evidence) refers to the bot instead.
 - Small rows live in the primary key's own tree (`WITHOUT ROWID`): one tree to write and to read. Rows that can be
-  larger than a twentieth of a page (texts, vectors) do not, since they would widen the tree's inner pages.
+  larger than a twentieth of a page (texts, vectors) do not, since they would widen the tree's inner pages, and would leave
+  a tenth of each page empty: only rows with a number are packed full where they are appended.
+- The index of content hashes holds only the ends of tenants' ids and the beginnings of hashes, enough to find a row by. Hashes
+  come in no order, so each is written to another page; the smaller the index, the less a batch has to write.
 - Documents, chunks and the log begin their keys with the bot, so that reading one bot reads neighbouring pages, and its
   cost does not depend on other bots.
 - Times are UTC text of one width, so that their order as strings is their order in time. Strings compare by code
@@ -31,6 +34,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 
 __all__ = [
@@ -74,7 +78,7 @@ metadata = MetaData(
 
 
 def _id(name: str, *, primary_key: bool = False) -> Column[str]:
-    """Return the column of an identifier made by `minirag.types.new_id`."""
+    """Return the column of an identifier made by `minirag.types.new_id`: 16 characters; once they were 20."""
     return Column(name, String(20), primary_key=primary_key, nullable=False)
 
 
@@ -247,7 +251,7 @@ documents = Table(
     Column("known_words", BigInteger, nullable=False),
     Column("stale", Boolean, nullable=False),
     _time("added_at"),
-    _time("updated_at"),
+    _time("updated_at"),  # empty until the first update
     UniqueConstraint("tenant_id", "bot_id", "source_id", "key"),
     _belongs_to("sources", "bot_id", "source_id", target=("bot_id", "id")),
     sqlite_with_rowid=False,
@@ -306,10 +310,10 @@ embeddings = Table(
     _id("tenant_id", primary_key=True),
     _id("bot_id", primary_key=True),
     Column("chunk_key", BigInteger, primary_key=True, autoincrement=False),
-    Column("space", String(32), primary_key=True),
+    Column("space", String(16), primary_key=True),
     Column("content_hash", LargeBinary, nullable=False),
     Column("vector", LargeBinary, nullable=False),
-    Index(None, "tenant_id", "content_hash"),
+    Index("ix_embeddings_content", text("substr(tenant_id, -4)"), text("substr(content_hash, 1, 6)")),
     _belongs_to("chunks", "bot_id", "chunk_key", target=("bot_id", "key")),
 )
 

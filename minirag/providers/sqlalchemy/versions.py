@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -14,10 +14,10 @@ from minirag.models.metadata import encode_metadata
 from minirag.providers.sqlalchemy import statements as s
 from minirag.providers.sqlalchemy.changes import BotChanges
 from minirag.providers.sqlalchemy.engine import Transaction
+from minirag.providers.sqlalchemy.fields import fill
 from minirag.providers.sqlalchemy.mapping import stamp
-from minirag.providers.sqlalchemy.statements import REPLACED_COLUMNS
 from minirag.providers.sqlalchemy.tables import BLOCK_SIZE, KNOWN_WORDS_SCALE
-from minirag.types import MetadataValue, new_id, utc_now
+from minirag.types import new_id, utc_now
 
 if TYPE_CHECKING:
     from minirag.types import Matrix
@@ -94,8 +94,9 @@ class _Batch:
         self._space = space
         self._now = stamp(utc_now())
         self._removed: dict[str, list[int]] = {}
+        self._document_ids: list[str] = []
         self._documents: list[tuple[Any, ...]] = []
-        self._replacements: list[dict[str, Any]] = []
+        self._replacements: list[tuple[Any, ...]] = []
         self._versions: list[tuple[Any, ...]] = []
         self._blocks: list[tuple[Any, ...]] = []
         self._chunks: list[tuple[Any, ...]] = []
@@ -114,7 +115,11 @@ class _Batch:
     def add(self, draft: VersionDraft, row: Any, version_id: str) -> None:
         """Collect the rows of a draft; `row` is its document's present row, None for a new document."""
         document_id = new_id() if row is None else row.id
+        self._document_ids.append(document_id)
         known_words = round(draft.known_words * KNOWN_WORDS_SCALE)
+        text, chunks = draft.text, draft.chunks
+        characters = len(text)
+        tenant_id, bot_id = self._owner
         facts = (
             draft.title,
             encode_metadata(draft.metadata),
@@ -124,25 +129,18 @@ class _Batch:
             draft.raw_hash,
             draft.media_type,
             draft.language,
-            len(draft.text),
-            len(draft.chunks),
+            characters,
+            len(chunks),
             draft.words,
             known_words,
             False,
         )
         if row is None:
             self._documents.append(
-                (*self._owner, document_id, draft.source_id, draft.key, *facts, self._now, self._now)
+                (tenant_id, bot_id, document_id, draft.source_id, draft.key, *facts, self._now, _NOT_YET)
             )
         else:
-            self._replacements.append(
-                {
-                    "at_bot_id": self._bot_id,
-                    "at_id": document_id,
-                    **dict(zip(_FACT_PARAMETERS, (*facts, self._now), strict=True)),
-                }
-            )
-        tenant_id, bot_id = self._owner
+            self._replacements.append((*facts, self._now, tenant_id, bot_id, document_id))
         self._versions.append(
             (
                 tenant_id,
@@ -154,24 +152,21 @@ class _Batch:
                 draft.title,
                 draft.media_type,
                 draft.language,
-                len(draft.text),
+                characters,
                 draft.chunker,
                 draft.spans,
                 self._now,
             )
         )
-        for number, start in enumerate(range(0, len(draft.text), BLOCK_SIZE)):
-            self._blocks.append((tenant_id, version_id, number, draft.text[start : start + BLOCK_SIZE]))
-        keys = self._changes.new_keys(len(draft.chunks))
-        vectors = _vector_blobs(draft.vectors, len(draft.chunks))
-        for key, chunk, vector in zip(keys, draft.chunks, vectors, strict=True):
-            self._chunks.append(
-                (*self._owner, key, document_id, chunk.start, chunk.end, chunk.page, _encoded(chunk.metadata))
-            )
-            self._embeddings.append((*self._owner, key, self._space, chunk.content_hash, vector))
-        self._changes.add(
-            chunks=len(draft.chunks), characters=len(draft.text), words=draft.words, known_words=known_words
-        )
+        for number, start in enumerate(range(0, characters, BLOCK_SIZE)):
+            self._blocks.append((tenant_id, version_id, number, text[start : start + BLOCK_SIZE]))
+        keys = self._changes.new_keys(len(chunks))
+        vectors = _vector_blobs(draft.vectors, len(chunks))
+        for key, chunk, vector in zip(keys, chunks, vectors, strict=True):
+            metadata = encode_metadata(chunk.metadata)
+            self._chunks.append((tenant_id, bot_id, key, document_id, chunk.start, chunk.end, chunk.page, metadata))
+            self._embeddings.append((tenant_id, bot_id, key, self._space, chunk.content_hash, vector))
+        self._changes.add(chunks=len(chunks), characters=characters, words=draft.words, known_words=known_words)
         self._changes.log(removed=self._removed.get(document_id, ()), added=keys)
 
     def insert(self) -> None:
@@ -179,9 +174,10 @@ class _Batch:
         self._transaction.insert(s.INSERT_VERSIONS, self._versions)
         self._transaction.insert(s.INSERT_BLOCKS, self._blocks)
         self._transaction.insert(s.INSERT_DOCUMENTS, self._documents)
-        self._transaction.many(s.REPLACE_DOCUMENT, self._replacements)
+        self._transaction.insert(s.REPLACE_DOCUMENTS, self._replacements)
         self._transaction.insert(s.INSERT_CHUNKS, self._chunks)
         self._transaction.insert(s.INSERT_EMBEDDINGS, self._embeddings)
+        fill(self._transaction, self._bot_id, self._document_ids)
 
     def drop_versions(self, document_ids: Sequence[str], *, keep: int) -> None:
         """Delete the oldest of the documents' old versions, so that each keeps only `keep` of them."""
@@ -195,12 +191,8 @@ class _Batch:
             self._transaction.run(s.DELETE_VERSIONS, ids=json.dumps(dropped))
 
 
-_FACT_PARAMETERS: Final = tuple(f"new_{name}" for name in REPLACED_COLUMNS)
-
-
-def _encoded(metadata: Mapping[str, MetadataValue]) -> str:
-    """Return `encode_metadata(metadata)`, at once for the many chunks that have none."""
-    return encode_metadata(metadata) if metadata else "{}"
+_NOT_YET: Final = ""
+"""The time of the last update of a document that was never updated."""
 
 
 def _vector_blobs(vectors: Matrix, chunks: int) -> list[bytes]:

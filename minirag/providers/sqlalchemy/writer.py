@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from minirag.errors import ConflictError, DocumentNotFoundError
 from minirag.interfaces.records import TenantKey, VersionDraft
@@ -14,11 +14,16 @@ from minirag.models.metadata import encode_metadata
 from minirag.models.tenants import BotRecord, Source
 from minirag.models.usage import UsageEvent
 from minirag.providers.sqlalchemy import mapping as m
+from minirag.providers.sqlalchemy import spaces
 from minirag.providers.sqlalchemy import statements as s
 from minirag.providers.sqlalchemy.changes import COUNTERS, BotChanges
+from minirag.providers.sqlalchemy.fields import declared_fields, fill, redeclare
 from minirag.providers.sqlalchemy.reader import SqlAlchemyReader
 from minirag.providers.sqlalchemy.versions import write_versions
 from minirag.types import MetadataValue, utc_now
+
+if TYPE_CHECKING:
+    from minirag.types import Matrix
 
 __all__ = ["SqlAlchemyWriter"]
 
@@ -30,7 +35,9 @@ class SqlAlchemyWriter(SqlAlchemyReader, Writer):
 
     def put_bot(self, bot: BotRecord) -> None:
         duplicate = ConflictError(f"the tenant has another bot named {bot.profile.name!r}; choose another name")
+        before = declared_fields(self._transaction, bot.id)
         self._transaction.run(s.PUT_BOT, duplicate=duplicate, **m.bot_row(bot))
+        redeclare(self._transaction, bot.id, before=before, after=bot.profile.filterable)
         empty: dict[str, Any] = dict.fromkeys((*COUNTERS, "sequence", "nonce", "last_key"), 0)
         self._transaction.run(s.ADD_BOT_LOG, bot_id=bot.id, **empty)
 
@@ -97,16 +104,19 @@ class SqlAlchemyWriter(SqlAlchemyReader, Writer):
         row = self._transaction.row(s.DOCUMENT_BY_ID, id=document_id)
         if row is None:
             raise DocumentNotFoundError(f"there is no document with the id {document_id!r}")
+        encoded = encode_metadata(metadata)
         self._transaction.run(
             s.UPDATE_DOCUMENT,
             at_bot_id=row.bot_id,
             at_id=document_id,
             new_title=title,
-            new_metadata_json=encode_metadata(metadata),
+            new_metadata_json=encoded,
             new_raw_hash=raw_hash,
             new_stale=False,
             new_updated_at=m.stamp(utc_now()),
         )
+        if encoded != row.metadata_json:
+            fill(self._transaction, row.bot_id, [document_id], anew=True)
         if title == row.title and not row.stale:
             return
         changes = BotChanges.load(self._transaction, row.bot_id)
@@ -133,9 +143,23 @@ class SqlAlchemyWriter(SqlAlchemyReader, Writer):
         changes.save()
         return removed
 
-    def mark_stale(self, bot_id: str) -> int:
+    def mark_stale(self, bot_id: str, *, recut: bool = False) -> int:
         changes = BotChanges.load(self._transaction, bot_id)
-        self._transaction.run(s.MARK_STALE, at_bot_id=bot_id)
+        self._transaction.run(spaces.MARK_RECUT if recut else s.MARK_STALE, at_bot_id=bot_id)
         changes.counters["stale"] = changes.counters["documents"]
         changes.save()
         return changes.counters["documents"]
+
+    # ---------------------------------------------------------------- another embedding space
+    def put_embeddings(
+        self, bot_id: str, space: str, keys: Sequence[int], content_hashes: Sequence[bytes], vectors: Matrix
+    ) -> int:
+        return spaces.put_embeddings(
+            self._transaction, bot_id, space, keys=keys, content_hashes=content_hashes, vectors=vectors
+        )
+
+    def drop_embeddings(self, bot_id: str, *, keep_space: str, limit: int) -> int:
+        return self._transaction.run(spaces.DROP_EMBEDDINGS, bot_id=bot_id, keep_space=keep_space, limit=limit)
+
+    def put_familiarity(self, bot_id: str, documents: Mapping[str, tuple[int, float]]) -> None:
+        spaces.put_familiarity(self._transaction, bot_id, documents)

@@ -1,0 +1,109 @@
+"""Backups: a copy of the database beside the target, then renamed into place, so that there is never half a backup."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Literal
+
+from minirag._services.core import Core
+from minirag.errors import ConflictError, InvalidInputError, StorageError
+from minirag.models.checks import check_flag, check_text, clipped
+from minirag.models.verification import BackupReport
+from minirag.security.key_file import copy_key_file
+
+__all__ = ["backup"]
+
+_KEY_FILE = "master.key"
+
+
+def backup(core: Core, path: object, *, include_key: bool) -> BackupReport:
+    """Copy the workspace into a new folder; see `Workspace.backup`."""
+    check_flag("include_key", include_key)
+    target = _checked_target(core, path)
+    core.check()
+    began = time.perf_counter()
+    aside = target.with_name(f".{target.name}.{secrets.token_hex(6)}.partial")
+    try:
+        aside.mkdir(mode=0o700)
+        try:
+            core.storage.backup(aside)
+            key = _copy_key(core, aside, include_key=include_key)
+            size = sum(file.stat().st_size for file in aside.iterdir())
+            _sync_folder(aside)
+            if os.path.lexists(target):
+                raise _taken(target)
+            aside.rename(target)
+        except BaseException:
+            shutil.rmtree(aside, ignore_errors=True)
+            raise
+        _sync_folder(target.parent)
+    except OSError as problem:
+        raise StorageError(
+            f"the backup at path {clipped(str(target))} cannot be written: {problem.strerror}; nothing was left there"
+        ) from problem
+    return BackupReport(path=str(target), size=size, key=key, seconds=time.perf_counter() - began)
+
+
+def _checked_target(core: Core, path: object) -> Path:
+    if not isinstance(path, str | os.PathLike):
+        raise InvalidInputError(f"path must be the path of a new folder, not {clipped(path)}")
+    text = check_text("path", os.fspath(path), maximum=4_000)
+    if "://" in text:
+        raise InvalidInputError(f"path {clipped(text)} is a URL; a backup is a folder")
+    try:
+        target = Path(text).expanduser().absolute()
+        parent = target.parent.resolve()
+        taken, has_parent = os.path.lexists(target), parent.is_dir()
+    except (OSError, RuntimeError) as problem:
+        reason = getattr(problem, "strerror", problem)
+        raise InvalidInputError(f"path {clipped(text)} cannot be a folder: {reason}") from problem
+    place = parent / target.name
+    snapshots = core.partitions.snapshots
+    for own in (_folder(core), None if snapshots is None else snapshots.folder):
+        if own is not None and place.is_relative_to(own.resolve()):
+            raise InvalidInputError(
+                f"path {clipped(text)} lies inside the workspace's own folder; choose one outside of it, best on another disk"
+            )
+    if taken:
+        raise _taken(target)
+    if not target.name or not has_parent:
+        raise InvalidInputError(f"path {clipped(text)} lies in a folder that does not exist; make that first")
+    return place
+
+
+def _taken(target: Path) -> ConflictError:
+    return ConflictError(
+        f"path {clipped(str(target))} exists already; a backup overwrites nothing, so choose another path"
+    )
+
+
+def _folder(core: Core) -> Path | None:
+    """Return the workspace's folder; None if it is at a database URL or was made of parts."""
+    folder = Path(core.location)
+    return folder if "://" not in core.location and folder.is_absolute() else None
+
+
+def _copy_key(core: Core, aside: Path, *, include_key: bool) -> Literal["copied", "left out", "given", "none"]:
+    folder = _folder(core)
+    file = None if folder is None else folder / _KEY_FILE
+    if file is None or not file.exists():
+        return "none" if core.secrets.master_key_id is None else "given"
+    if not include_key:
+        return "left out"
+    copy_key_file(file, aside / _KEY_FILE)
+    return "copied"
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make new names in a folder survive loss of power, where the system can."""
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
