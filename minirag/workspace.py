@@ -9,19 +9,16 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar, cast
 
-from minirag._services.backups import backup
 from minirag._services.core import Core, TenantContext
 from minirag._services.engines import Engines
 from minirag._services.fetching import make_fetcher
 from minirag._services.indexing import Partitions
-from minirag._services.locations import check_location, derived_folder, master_key, shown
+from minirag._services.locations import check_cache_dir, check_location, derived_folder, master_key, shown
 from minirag._services.maintenance import Maintenance
 from minirag._services.profiles import Defaults
-from minirag._services.repairs import repair
 from minirag._services.secrets import Secrets
 from minirag._services.snapshots import SnapshotFolder
 from minirag._services.steps import Steps, run
-from minirag._services.verification import verify
 from minirag.config import WorkspaceConfig, config_from, config_from_environment
 from minirag.errors import InvalidInputError, TenantNotFoundError
 from minirag.interfaces import (
@@ -110,12 +107,9 @@ class Workspace:
         if master is not None and not isinstance(master, MasterKey):
             raise InvalidInputError("secret_key must be a str or bytes, as minirag.generate_secret_key() makes it")
         keywords = _make_keyword_index()
-        snapshots = (
-            None
-            if cache_dir is None
-            else SnapshotFolder(Path(cache_dir), storage.workspace_id, read_only=storage.read_only)
-        )
-        partitions = Partitions(index, keywords, budget=memory_budget, snapshots=snapshots)
+        cache = check_cache_dir(cache_dir)
+        snapshots = cache and SnapshotFolder(Path(cache), storage.workspace_id, read_only=storage.read_only)
+        partitions = Partitions(index, keywords, budget=memory_budget, snapshots=snapshots or None)
         self._core = Core(
             storage=storage,
             partitions=partitions,
@@ -182,12 +176,9 @@ class Workspace:
         place = check_location(location)
         check_flag("read_only", read_only)
         check_choice("durability", durability, _DURABILITIES)
-        if cache_dir is not None:
-            check_text(
-                "cache_dir", os.fspath(cache_dir) if isinstance(cache_dir, os.PathLike) else cache_dir, maximum=4_000
-            )
+        cache = check_cache_dir(cache_dir)
         registry = Registry.discover(plugins)
-        settings = {"durability": durability, "read_only": read_only, "cache_dir": cache_dir}
+        settings = {"durability": durability, "read_only": read_only, "cache_dir": cache}
         context = ProviderContext(location=place, settings=settings)
         owned: list[Any] = []
         try:
@@ -203,7 +194,7 @@ class Workspace:
                 memory_budget=memory_budget,
                 url_policy=url_policy,
                 registry=registry,
-                cache_dir=derived_folder(place, cache_dir, database.workspace_id),
+                cache_dir=derived_folder(place, cache, database.workspace_id),
                 location=place,
             )
         except BaseException:
@@ -258,7 +249,11 @@ class Workspace:
         return TenantSession(TenantContext(self._core, mint_scope(tenant.id), tenant), self._defaults)
 
     def verify(
-        self, *, deep: bool = True, models: bool = False, progress: Callable[[VerifyProgress], None] | bool | None = None
+        self,
+        *,
+        deep: bool = True,
+        models: bool = False,
+        progress: Callable[[VerifyProgress], None] | bool | None = None,
     ) -> VerifyReport:
         """Return what is wrong with anything stored, of all tenants; changes nothing, and may run beside any other work.
 
@@ -271,6 +266,8 @@ class Workspace:
 
     def _verify_steps(self, *, deep: bool, models: bool, progress: object) -> Steps[VerifyReport]:
         """Return the steps of `verify`, for either face."""
+        from minirag._services.verification import verify
+
         return verify(self._core, mint_scope, deep=deep, models=models, progress=progress)
 
     def repair(self, *, progress: Callable[[VerifyProgress], None] | bool | None = None) -> RepairReport:
@@ -286,6 +283,8 @@ class Workspace:
 
     def _repair_steps(self, *, progress: object) -> Steps[RepairReport]:
         """Return the steps of `repair`, for either face."""
+        from minirag._services.repairs import repair
+
         return repair(self._core, mint_scope, progress=progress)
 
     def backup(self, path: str | os.PathLike[str], *, include_key: bool = False) -> BackupReport:
@@ -300,6 +299,8 @@ class Workspace:
             ConflictError: if there is something at `path`.
             StorageError: if it cannot be written; nothing is left then.
         """
+        from minirag._services.backups import backup
+
         return backup(self._core, path, include_key=include_key)
 
     def close(self) -> None:

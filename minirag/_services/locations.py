@@ -14,7 +14,7 @@ from minirag.models.checks import check_text, clipped
 from minirag.security.envelope import MasterKey
 from minirag.security.key_file import load_key_file, load_or_create_key_file
 
-__all__ = ["check_location", "derived_folder", "master_key", "shown"]
+__all__ = ["check_cache_dir", "check_location", "derived_folder", "master_key", "shown"]
 
 _PASSWORD: Final = re.compile(r"(://[^/@:]*):[^/]*@")
 
@@ -46,7 +46,20 @@ def shown(location: str) -> str:
     return _PASSWORD.sub(r"\1:***@", location)
 
 
-def derived_folder(location: str, cache_dir: str | os.PathLike[str] | None, workspace_id: str) -> Path:
+def check_cache_dir(cache_dir: object) -> str | None:
+    """Return the path of a folder for derived files, None for none.
+
+    Raises:
+        InvalidInputError: for what can be no path.
+    """
+    if cache_dir is None:
+        return None
+    return check_text(
+        "cache_dir", os.fspath(cache_dir) if isinstance(cache_dir, os.PathLike) else cache_dir, maximum=4_000
+    )
+
+
+def derived_folder(location: str, cache_dir: str | None, workspace_id: str) -> Path:
     """Return the folder of files derived from the database; everything in it can be deleted at any time.
 
     A folder's are in its `index/`. Those of a database URL are in the user's cache folder, by the workspace's id, and so

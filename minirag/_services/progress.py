@@ -64,7 +64,9 @@ class _Bar:
 
 def _describe(step: _Step, elapsed: float) -> str:
     if isinstance(step, VerifyProgress):
-        return f"checking the {step.stage}, {step.done:,}/{step.total:,} tenants, {step.chunks:,} chunks, {elapsed:.0f} s"
+        return (
+            f"checking the {step.stage}, {step.done:,}/{step.total:,} tenants, {step.chunks:,} chunks, {elapsed:.0f} s"
+        )
     what = "documents" if isinstance(step, IngestProgress) else "chunks"
     if step.total:
         filled = min(_WIDTH, round(_WIDTH * step.done / step.total))

@@ -125,9 +125,7 @@ class Secrets:
         faults: dict[str, str] = {}
         for record in records:
             try:
-                self._vault.open(
-                    keys, record.ciphertext, tenant_id=scope.tenant_id, bot_id=bot_id, field=record.field
-                )
+                self._vault.open(keys, record.ciphertext, tenant_id=scope.tenant_id, bot_id=bot_id, field=record.field)
             except SecretKeyMissingError:
                 raise
             except SecretError as problem:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -105,7 +104,7 @@ class SnapshotFolder:
         target = self.path(header.tenant_id, header.bot_id, header.name)
         target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._sweep(target)
-        aside = target.with_name(f"{target.name}.{secrets.token_hex(6)}{_UNFINISHED}")
+        aside = target.with_name(f"{target.name}.{os.urandom(6).hex()}{_UNFINISHED}")
         try:
             with os.fdopen(
                 os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb", buffering=1 << 20

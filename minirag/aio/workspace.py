@@ -209,7 +209,11 @@ class AsyncWorkspace:
         return AsyncTenantSession(await self._call(lambda ws: ws.tenant(slug, create)), self._runner)
 
     async def verify(
-        self, *, deep: bool = True, models: bool = False, progress: Callable[[VerifyProgress], None] | bool | None = None
+        self,
+        *,
+        deep: bool = True,
+        models: bool = False,
+        progress: Callable[[VerifyProgress], None] | bool | None = None,
     ) -> VerifyReport:
         """Return what is wrong with anything stored; see `Workspace.verify`."""
         steps = await self._call(lambda ws: ws._verify_steps(deep=deep, models=models, progress=progress))

@@ -174,7 +174,9 @@ def _upkeep_commands(commands: Any) -> None:
     text = "mend what can be derived from what is left, and say what cannot"
     repair = _command(commands, "repair", "upkeep:repair", text, "-w kb")
     text = "copy a workspace into a new folder, while it is in use"
-    backup = _command(commands, "backup", "upkeep:backup", text, "-w kb backups/monday\n-w kb --include-key backups/monday")
+    backup = _command(
+        commands, "backup", "upkeep:backup", text, "-w kb backups/monday\n-w kb --include-key backups/monday"
+    )
     backup.add_argument("path", metavar="PATH", help="where; nothing may be there yet")
     backup.add_argument("--include-key", action="store_true", help="copy the master key too; keep such a backup safe")
     for command in (verify, repair, backup):

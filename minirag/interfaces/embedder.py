@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -75,6 +74,8 @@ class Embedder(ABC):
 
     async def aembed(self, texts: Sequence[str], *, purpose: Purpose) -> Matrix:
         """Return what `embed` returns, without blocking the event loop; by default in a thread."""
+        import asyncio  # not for those who never await: it takes as long as a tenth of opening a workspace
+
         return await asyncio.to_thread(self.embed, texts, purpose=purpose)
 
     def count_tokens(self, text: str) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
@@ -42,4 +41,6 @@ class Fetcher(ABC):
 
     async def afetch(self, url: str) -> Fetched:
         """Return what `fetch` returns, without blocking the event loop; by default in a thread."""
+        import asyncio  # not for those who never await: it takes as long as a tenth of opening a workspace
+
         return await asyncio.to_thread(self.fetch, url)

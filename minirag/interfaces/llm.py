@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
@@ -123,6 +122,8 @@ class LLM(ABC):
 
     async def agenerate(self, request: LLMRequest) -> LLMResponse:
         """Return what `generate` returns, without blocking the event loop; by default in a thread."""
+        import asyncio  # not for those who never await: it takes as long as a tenth of opening a workspace
+
         return await asyncio.to_thread(self.generate, request)
 
     async def astream(self, request: LLMRequest) -> AsyncIterator[LLMChunk]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
@@ -27,6 +26,8 @@ class Reranker(ABC):
 
     async def ascores(self, query: str, texts: Sequence[str]) -> list[float]:
         """Return what `scores` returns, without blocking the event loop; by default in a thread."""
+        import asyncio  # not for those who never await: it takes as long as a tenth of opening a workspace
+
         return await asyncio.to_thread(self.scores, query, texts)
 
     def close(self) -> None:

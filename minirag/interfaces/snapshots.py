@@ -68,8 +68,8 @@ class SnapshotWriter(ABC):
     """Takes the arrays of one snapshot, one after the other."""
 
     @abstractmethod
-    def put(self, name: str, array: NDArray[Any]) -> None:
-        """Write an array of any shape and a plain dtype. It may be memory-mapped and larger than memory."""
+    def put(self, name: str, *parts: NDArray[Any]) -> None:
+        """Write an array of a plain dtype: one, or several of equal rows as one. They may be mapped, and larger than memory."""
 
 
 class LogFedPartition(ABC):

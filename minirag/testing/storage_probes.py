@@ -131,8 +131,10 @@ def foreign_reads(keys: Keys) -> dict[str, Callable[[Reader, Mapping[str, str]],
         "index_texts": lambda r, ids: list(r.index_texts(ids["bot"])),
         "index_texts of keys": lambda r, ids: list(r.index_texts(ids["bot"], keys)),
         "allowed": lambda r, ids: r.allowed(ids["bot"], anything).tolist(),
-        "allowed_if_few": lambda r, ids: r.allowed_if_few(ids["bot"], Condition("$key", "$eq", "note"), limit=9) is None
-        or len(r.allowed_if_few(ids["bot"], Condition("$key", "$eq", "note"), limit=9)),
+        "allowed_if_few": lambda r, ids: (
+            r.allowed_if_few(ids["bot"], Condition("$key", "$eq", "note"), limit=9) is None
+            or len(r.allowed_if_few(ids["bot"], Condition("$key", "$eq", "note"), limit=9))
+        ),
         "matching": lambda r, ids: [key for key, is_in in r.matching(ids["bot"], anything, keys).items() if is_in],
         "order": lambda r, ids: r.order(ids["bot"], keys),
         "hydrate": lambda r, ids: r.hydrate(ids["bot"], keys),

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from minirag.models.reports import BotStats
+
 Cli = Any
 
 TENANT = {"id", "slug", "name", "created_at", "updated_at"}
@@ -15,7 +17,7 @@ PROFILE = {
     "name", "system_prompt", "llm", "embedder", "chunker", "reranker", "language", "embed_context", "keep_versions",
     "fusion", "filterable", "context_tokens", "credential_fields",
 }  # fmt: skip
-STATS = {"documents", "chunks", "characters", "sources", "sequence", "stale", "space", "dimension"}
+STATS = set(BotStats.model_fields)
 SOURCE = {
     "id", "bot_id", "kind", "locator", "name", "metadata", "refresh", "text", "status", "error", "created_at",
     "updated_at", "ingested_at",

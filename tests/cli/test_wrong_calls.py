@@ -111,7 +111,7 @@ def test_a_workspace_that_cannot_be_read(cli: Cli, shared: Path, monkeypatch: py
     def refuse(*arguments: object, **options: object) -> None:
         raise PermissionError(13, "Permission denied", "kb/master.key")
 
-    monkeypatch.setattr("minirag.workspace.load_key_file", refuse)
+    monkeypatch.setattr("minirag._services.locations.load_key_file", refuse)
     result = cli("search", "laptop")
     assert (result.code, result.err) == (1, "minirag: [Errno 13] Permission denied: 'kb/master.key'\n")
 

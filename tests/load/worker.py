@@ -104,7 +104,7 @@ class Worker:
     def search(self, name: str) -> None:
         mode = self.chance.choice(MODES)
         hits = self.bots[name].search(" ".join(self.chance.choices(_WORDS, k=3)), k=10, mode=mode)
-        scores = [hit.score for hit in hits]
+        scores = [round(hit.score, 6) for hit in hits]
         assert scores == sorted(scores, reverse=True)
         assert len({hit.chunk_id for hit in hits}) == len(hits)
         if mode == "dense":

@@ -123,6 +123,7 @@ ROWS: dict[str, Row] = {
             "url_policy": [5, "x", {"bogus": 1}],
             "plugins": [5, "name", [5]],
             "registry": [5, "x", object()],
+            "cache_dir": [5, b"x", "", ["x"]],
             "location": [5, b"x", ["x"]],
         },
         {"url_policy": ("UrlPolicy",), "plugins": ("plugin",), "secret_key": ("secret key",)},

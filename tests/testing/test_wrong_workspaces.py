@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -140,7 +139,7 @@ def chunks_begin_one_too_late(patch: pytest.MonkeyPatch) -> None:
 
     def shifted(self: SqlAlchemyReader, bot_id: str, keys: Any) -> Any:
         rows = hydrate(self, bot_id, keys)
-        return {key: replace(row, text=row.text[1:]) if row.start else row for key, row in rows.items()}
+        return {key: row._replace(text=row.text[1:]) if row.start else row for key, row in rows.items()}
 
     patch.setattr(SqlAlchemyReader, "hydrate", shifted)
 

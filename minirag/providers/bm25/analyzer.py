@@ -13,7 +13,6 @@ from itertools import count
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
-import snowballstemmer
 
 from minirag.providers.bm25.languages import LANGUAGES, NO_LANGUAGE
 from minirag.providers.bm25.words import WESTERN, cut_folded, cut_words, fold, western_words
@@ -62,6 +61,8 @@ class Analyzer:
         self.language = language if known else NO_LANGUAGE
         self.stop_words: frozenset[str] = known.stop_words if known else frozenset()
         self._clitics: frozenset[str] = known.clitics if known else frozenset()
+        import snowballstemmer  # 30 ms, which opening a workspace need not take
+
         self._stemmer = snowballstemmer.stemmer(known.stemmer) if known else None
         self._lock = threading.Lock()
         self._stem_cached = lru_cache(_CACHED_STEMS)(self._stem)

@@ -101,7 +101,7 @@ class FaissPartition(VectorPartition):
         start, end = len(before.keys), len(before.keys) + len(added)
         gone = np.concatenate([removed, added]) if len(removed) else added
         dead = before.find(gone)
-        dead = np.unique(dead[dead >= 0])
+        dead = np.array(sorted(set(dead[dead >= 0].tolist())), np.int64)
         twice = _earlier_twins(added)
         alive = before.alive
         if len(dead) or len(twice) or alive is not None:

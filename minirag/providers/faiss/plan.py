@@ -53,7 +53,7 @@ class Plan:
     sample: int = 6_144
     rounds: int = 6
     outgrown: int = 4
-    least_codes: int = 32_000
+    least_codes: int = 20_000
     questions: int = 128
     missed: float = 0.005
     candidates: tuple[int, ...] = (200, 300, 500, 800)
@@ -80,6 +80,6 @@ class Plan:
 
         More results, and rows that only some of all may be, lie in more lists than the ten nearest of all do.
         """
-        wider = (max(1.0, k / 10) * rows / max(1, eligible)) ** 0.7
+        wider = max(1.0, k / 10) ** 0.2 * (rows / max(1, eligible)) ** 0.7
         probes = round(max(proved.share, self.least_codes / max(1, rows)) * lists * wider)
-        return max(1, min(lists, probes)), round(proved.candidates * math.sqrt(max(1.0, k / 10))) + 3 * max(0, k - 10)
+        return max(1, min(lists, probes)), proved.candidates + 3 * max(0, k - 10)

@@ -22,8 +22,6 @@ _FIRST_CAPACITY: Final = 64
 _ONE_BLOCK: Final = 8 << 20
 """Bytes up to which rows are moved to a larger block: a small partition lies in one piece, which is scanned fastest."""
 _LARGEST_BLOCK: Final = 512 << 20
-_PIECE: Final = 64 << 20
-"""Bytes up to which neighbouring parts are joined when they are written."""
 
 
 class Rows:
@@ -63,17 +61,9 @@ class Rows:
             for begin in range(first, last, step):
                 yield offset + begin, _slice(part, begin, min(begin + step, last))
 
-    def pieces(self) -> Iterator[Matrix]:
-        """Yield all rows in order, as few arrays of which none is copied that is larger than 64 MiB."""
-        joined: list[Part] = []
-        for part in (*self.parts, None):
-            if part is not None and sum(map(_size, (*joined, part))) <= _PIECE:
-                joined.append(part)
-                continue
-            if joined:
-                wholes = [_slice(each, 0, len(each)) for each in joined]
-                yield wholes[0] if len(wholes) == 1 else np.concatenate(wholes)
-            joined = [] if part is None else [part]
+    def wholes(self) -> list[Matrix]:
+        """Return all rows in order and uncopied, as one array or several."""
+        return [_slice(part, 0, len(part)) for part in self.parts] or [np.empty((0, self.dimension), dtype=np.float32)]
 
 
 class RowsWriter:
@@ -130,7 +120,3 @@ def _take(part: Part, positions: NDArray[np.int64]) -> Matrix:
 
 def _slice(part: Part, start: int, stop: int) -> Matrix:
     return part.part(start, stop) if isinstance(part, LazyArray) else part[start:stop]
-
-
-def _size(part: Part) -> int:
-    return 4 * int(np.prod(part.shape))

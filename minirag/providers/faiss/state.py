@@ -16,7 +16,7 @@ from minirag.providers.faiss.rows import Rows
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from minirag.types import Keys, Scores, Vector
+    from minirag.types import Keys, Matrix, Scores, Vector
 
 __all__ = ["State"]
 
@@ -108,12 +108,14 @@ class State:
                     return None
                 probes = coded.lists
                 continue
-            matrix = self.rows.take(proposed)
-            rough = np.vecdot(matrix, query)
-            chosen = rivals(np.concatenate([rough, behind_scores]) if len(behind) else rough, k, len(query))
-            split = int(np.searchsorted(chosen, count)) if len(behind) else len(chosen)
-            first, second = chosen[:split], behind[chosen[split:] - count]
-            if not split or first[-1] < count - count // 8:
+            # Most often the nearest are among the first of the candidates, and the others need not be read.
+            half = count // 2
+            matrix = self.rows.take(proposed[:half])
+            first, second = self._best_of(matrix, query, k, behind, behind_scores)
+            if not len(first) or first[-1] >= half - half // 3:
+                matrix = np.concatenate([matrix, self.rows.take(proposed[half:])])
+                first, second = self._best_of(matrix, query, k, behind, behind_scores)
+            if not len(first) or first[-1] < count - count // 32:
                 scores = float64_sums(matrix[first], query)
                 if not len(second):
                     return proposed[first], scores
@@ -122,6 +124,17 @@ class State:
                 )
             probes, count = min(2 * probes, coded.lists), 4 * count
         return None
+
+    def _best_of(
+        self, matrix: Matrix, query: Vector, k: int, behind: NDArray[np.int64], behind_scores: Vector
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return which of these rows may be among the k best, and the positions of those behind the coded ones that may."""
+        rough = np.vecdot(matrix, query)
+        if not len(behind):
+            return rivals(rough, k, len(query)), behind
+        chosen = rivals(np.concatenate([rough, behind_scores]), k, len(query))
+        split = int(np.searchsorted(chosen, len(rough)))
+        return chosen[:split], behind[chosen[split:] - len(rough)]
 
     def _selection(self, coded: CodedRows, eligible: NDArray[np.int64] | None) -> Selection | None:
         """Return the coded rows that may be proposed; None if all may."""

@@ -14,11 +14,11 @@ from minirag.providers.faiss.state import State
 
 __all__ = ["FORMAT", "read_state", "write_state"]
 
-FORMAT: Final = "faiss-1"
+FORMAT: Final = "faiss-2"
 
 
 def write_state(state: State, writer: SnapshotWriter) -> None:
-    """Put the state into a snapshot: `keys`, `alive` and `by_key` where there are any, the codes, and the rows as `rows.N`."""
+    """Put the state into a snapshot: `keys`, `alive` and `by_key` where there are any, the codes, and the rows."""
     writer.put("keys", state.keys)
     if state.alive is not None:
         writer.put("alive", state.alive.astype(np.uint8))
@@ -27,8 +27,7 @@ def write_state(state: State, writer: SnapshotWriter) -> None:
         writer.put("by_key", living[np.argsort(state.keys[living])])
     if state.coded is not None:
         state.coded.write(writer)
-    for number, piece in enumerate(state.rows.pieces()):
-        writer.put(f"rows.{number}", piece)
+    writer.put("rows", *state.rows.wholes())
 
 
 def read_state(reader: SnapshotReader, dimension: int) -> State:
@@ -40,10 +39,10 @@ def read_state(reader: SnapshotReader, dimension: int) -> State:
     names = reader.names()
     keys = reader.array("keys")
     alive = np.array(reader.array("alive"), dtype=np.bool_) if "alive" in names else None
-    parts = [reader.lazy(f"rows.{number}") for number in range(sum(name.startswith("rows.") for name in names))]
-    if keys.dtype != np.int64 or any(part.shape[1:] != (dimension,) for part in parts):
+    matrix = reader.lazy("rows")
+    if keys.dtype != np.int64 or matrix.shape[1:] != (dimension,):
         raise SnapshotDamagedError("the rows are not of the partition's dimension")
-    rows = Rows(dimension, parts)
+    rows = Rows(dimension, [matrix])
     if not rows.count == len(keys) == (len(keys) if alive is None else len(alive)):
         raise SnapshotDamagedError("there are not as many keys as rows")
     if "by_key" in names:

@@ -258,7 +258,7 @@ class SqlAlchemyReader(Reader):
     ) -> Iterator[list[tuple[Any, ...]]]:
         """Yield rows whose first column is the chunk's key, in its order: all of the bot's, or those of `keys`."""
         if keys is not None:
-            for some in _batches(np.unique(keys).tolist(), batch):
+            for some in _batches(sorted(set(keys.tolist())), batch):
                 rows = self._transaction.tuples(of_keys, bot_id=bot_id, keys=_json(some))
                 if rows:
                     yield rows

@@ -16,14 +16,10 @@ from minirag.interfaces.scope import TenantScope
 from minirag.interfaces.specs import ProviderContext
 from minirag.interfaces.storage import Directory, Reader, Storage, Writer
 from minirag.interfaces.upkeep import StoredFault, Tell, ignore
-from minirag.providers.sqlalchemy.check_file import check_file
-from minirag.providers.sqlalchemy.checking import check_tenant
-from minirag.providers.sqlalchemy.copying import copy_database
 from minirag.providers.sqlalchemy.database import Database
 from minirag.providers.sqlalchemy.directory import SqlAlchemyDirectory
 from minirag.providers.sqlalchemy.engine import Settings, database_file
 from minirag.providers.sqlalchemy.reader import SqlAlchemyReader
-from minirag.providers.sqlalchemy.repairing import repair_file, repair_rows
 from minirag.providers.sqlalchemy.writer import SqlAlchemyWriter
 
 __all__ = ["SqlAlchemyOptions", "SqlAlchemyStorage", "create"]
@@ -110,6 +106,10 @@ class SqlAlchemyStorage(Storage):
         return self._database.block(SqlAlchemyWriter, tenant_id=scope.tenant_id, write=True)
 
     def verify(self, scope: TenantScope | None, *, deep: bool = True, tell: Tell = ignore) -> Iterator[StoredFault]:
+        # Checks, repairs and copies are rare, and their statements take a while to make: not when a workspace is opened.
+        from minirag.providers.sqlalchemy.check_file import check_file
+        from minirag.providers.sqlalchemy.checking import check_tenant
+
         if scope is not None:
             begin = partial(self._database.transaction, tenant_id=scope.tenant_id, write=False)
             yield from check_tenant(begin, deep=deep, tell=tell)
@@ -118,6 +118,8 @@ class SqlAlchemyStorage(Storage):
             yield from check_file(transaction, deep=deep)
 
     def repair(self, scope: TenantScope | None, fault: StoredFault) -> None:
+        from minirag.providers.sqlalchemy.repairing import repair_file, repair_rows
+
         tenant_id = None if scope is None else scope.tenant_id
         with self._database.transaction(tenant_id=tenant_id, write=True) as transaction:
             if scope is None:
@@ -126,6 +128,8 @@ class SqlAlchemyStorage(Storage):
                 repair_rows(transaction, fault)
 
     def backup(self, folder: Path) -> None:
+        from minirag.providers.sqlalchemy.copying import copy_database
+
         with self._database.outside_transactions() as connection:
             copy_database(connection, folder)
 
