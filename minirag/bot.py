@@ -1,21 +1,21 @@
-"""`Bot`: a knowledge base of one tenant, and everything one does with it."""
+"""`Bot`: a knowledge base of one tenant, and everything one does with it.
+
+What only some calls need is imported by these: a process that searches once starts sooner.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
 from typing import Any
 
-from minirag._services.answering import answer, answer_events
 from minirag._services.conversations import Conversations
 from minirag._services.core import BotContext, Core
-from minirag._services.evaluation import evaluate
 from minirag._services.evidence import Evidence
 from minirag._services.ingestion import add, ingest
 from minirag._services.maintenance import optimize, statistics
 from minirag._services.multi_search import search_many
 from minirag._services.profiles import change_bot
 from minirag._services.progress import choose_progress
-from minirag._services.reembedding import reembed
 from minirag._services.reporting import ProgressCallback, ReembedCallback
 from minirag._services.retrieval import check_request, search
 from minirag._services.steps import events, run
@@ -128,6 +128,8 @@ class Bot:
             ConflictError: if another call moved the bot elsewhere meanwhile.
         """
         callback = choose_progress(progress)
+        from minirag._services.reembedding import reembed
+
         record, report = run(reembed(self._context, embedder, rechunk=rechunk, progress=callback))
         self._renew(record)
         return report
@@ -177,12 +179,16 @@ class Bot:
             k: how many chunks are considered.
             where: a filter over metadata.
         """
+        from minirag._services.answering import answer
+
         return run(answer(self._context, question, k=k, where=where))
 
     def stream(
         self, question: str, *, k: int = 8, where: Mapping[str, Any] | None = None
     ) -> Generator[AnswerEvent, None, None]:
         """Yield an answer as events: `sources`, `delta`s, `citation`s, `usage`, and at last one `done` or `error`."""
+        from minirag._services.answering import answer_events
+
         return events(answer_events(self._context, question, k=k, where=where))
 
     def chat(self, chat_id: str | None = None) -> Chat:
@@ -235,6 +241,8 @@ class Bot:
             queries: texts by query id.
             qrels: by query id, grades (0: not relevant) by document key.
         """
+        from minirag._services.evaluation import evaluate
+
         return run(evaluate(self._context, queries, qrels))
 
     def delete(self) -> None:

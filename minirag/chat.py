@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
 
-from minirag._services.answering import answer, answer_events
 from minirag._services.conversations import Conversations
 from minirag._services.core import BotContext
 from minirag._services.steps import events, run
@@ -39,10 +38,14 @@ class Chat:
 
     def send(self, question: str) -> Answer:
         """Return the answer to the next question; question and answer are stored."""
+        from minirag._services.answering import answer
+
         return run(answer(self._context, question, chat_id=self.id))
 
     def stream(self, question: str) -> Generator[AnswerEvent, None, None]:
         """Yield the answer to the next question as events; leaving early stores what had come."""
+        from minirag._services.answering import answer_events
+
         return events(answer_events(self._context, question, chat_id=self.id))
 
     def delete(self) -> None:

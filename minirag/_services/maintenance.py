@@ -149,40 +149,46 @@ def optimize(bot: BotContext, *, wait: bool) -> BotStats:
     Raises:
         StorageError: if a snapshot cannot be written.
     """
-    core = bot.core
+    maintenance = bot.core.maintenance
     record = bot.load()
-    names = ((bot.scope.tenant_id, bot.bot_id, record.space.fingerprint), (bot.scope.tenant_id, bot.bot_id, KEYWORD))
+    names = [(bot.scope.tenant_id, bot.bot_id, name) for name in (record.space.fingerprint, KEYWORD)]
     for name in names:
-        for attempt in range(_PATIENCE + 1):
+        # The vectors are settled in the other thread while the words of the texts are counted in this one.
+        loaded = _leveled(bot, name)
+        if loaded is not None and (loaded.partition.pending or not wait):
+            maintenance.request(name, loaded)
+    for name in names if wait else ():
+        for _ in range(_PATIENCE):
+            loaded = _leveled(bot, name)
             try:
-                _level(bot, name, rebuild=attempt == _PATIENCE)
-                loaded = core.partitions.get(name)
-                if loaded is None:
-                    continue  # another thread had it dropped
-                if wait:
-                    core.maintenance.settle(name, loaded, thoroughly=True)
-                else:
-                    core.maintenance.request(name, loaded)
+                if loaded is not None:
+                    maintenance.settle(name, loaded, thoroughly=True)
                 break
-            except StaleViewError:
-                continue
             except SnapshotDamagedError:
-                core.partitions.damaged(bot.scope, bot.bot_id)
+                bot.core.partitions.damaged(bot.scope, bot.bot_id)
             except OSError as problem:
                 raise StorageError(
-                    f"the index of bot {bot.name!r} cannot be kept in {str(core.partitions.snapshots and core.partitions.snapshots.folder)!r}: "
-                    f"{problem.strerror}; searches go on without it"
+                    f"the index of bot {bot.name!r} cannot be kept: {problem}; searches go on without its file"
                 ) from problem
     return statistics(bot)
 
 
-def _level(bot: BotContext, name: PartitionName, *, rebuild: bool) -> None:
-    bot.core.check()
-    with bot.core.storage.read(bot.scope) as reader:
-        record = bot.record(reader)
-        position = reader.position(record.id)
-        bring = bot.core.partitions.keyword if name[2] == KEYWORD else bot.core.partitions.dense
-        bring(reader, bot.scope, record, position=position, rebuild=rebuild)
+def _leveled(bot: BotContext, name: PartitionName) -> Loaded[Any] | None:
+    """Return a partition that stands where the log does; None if it was dropped at once, for want of memory."""
+    for attempt in range(_PATIENCE + 1):
+        bot.core.check()
+        try:
+            with bot.core.storage.read(bot.scope) as reader:
+                record = bot.record(reader)
+                bring = bot.core.partitions.keyword if name[2] == KEYWORD else bot.core.partitions.dense
+                bring(reader, bot.scope, record, position=reader.position(record.id), rebuild=attempt == _PATIENCE)
+        except StaleViewError:
+            continue
+        except SnapshotDamagedError:
+            bot.core.partitions.damaged(bot.scope, bot.bot_id)
+            continue
+        return bot.core.partitions.get(name)
+    return None
 
 
 def statistics(bot: BotContext) -> BotStats:

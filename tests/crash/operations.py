@@ -136,6 +136,7 @@ def lower_thresholds(patch: Callable[[str, object], None]) -> None:
         list_rows=64,
         missed=0.1,
         least_codes=1_000,
+        candidates=(64, 200),
     )
     patch("minirag._services.maintenance._LEAST_ENTRIES", 20)
     patch("minirag.providers.faiss.index.Plan", lambda: plan)

@@ -261,7 +261,7 @@ def test_a_loaded_partition_costs_little_memory() -> None:
     """The rows of a loaded partition stay in the file; what it takes itself is codes and keys, and rows added since."""
     partition, vectors = _coded()
     with written_and_opened(partition.snapshot()) as reader:
-        loaded = FaissPartition(32, plan=PLAN, state=read_state(reader, 32))
+        loaded = FaissPartition(32, plan=PLAN, state=read_state(reader, 32)[0])
     assert loaded.engine == "ivf-pq"
     assert loaded.nbytes < partition.nbytes / 2
     loaded.apply(NONE, np.asarray([COUNT]), vectors[:1])

@@ -33,7 +33,8 @@ class FaissIndex(VectorIndex):
     def load(self, scope: TenantScope, bot_id: str, space: EmbeddingSpace, snapshot: SnapshotReader) -> VectorPartition:
         """Return a partition whose rows stay in the snapshot's file."""
         del scope, bot_id
-        return FaissPartition(space.dimension, plan=self._plan, state=read_state(snapshot, space.dimension))
+        state, refused = read_state(snapshot, space.dimension)
+        return FaissPartition(space.dimension, plan=self._plan, state=state, refused=refused)
 
 
 def create(options: object, context: ProviderContext) -> FaissIndex:

@@ -39,12 +39,14 @@ class FaissPartition(VectorPartition):
     of a small one `apply` squeezes them out.
     """
 
-    def __init__(self, dimension: int, *, plan: Plan | None = None, state: State | None = None) -> None:
+    def __init__(
+        self, dimension: int, *, plan: Plan | None = None, state: State | None = None, refused: int = 0
+    ) -> None:
         self._dimension = dimension
         self._plan = Plan() if plan is None else plan
         self._writing = threading.Lock()
         self._settling = False
-        self._refused = 0
+        self._refused = refused
         self._take_over(state or State(np.empty(0, dtype=np.int64), Rows(dimension, ()), (), None, 0))
 
     def _take_over(self, state: State) -> None:
@@ -194,8 +196,8 @@ class FaissPartition(VectorPartition):
 
     def snapshot(self) -> Callable[[SnapshotWriter], None]:
         """Return a function that writes the state as it is now."""
-        state = self._state
-        return lambda writer: write_state(state, writer)
+        state, refused = self._state, self._refused
+        return lambda writer: write_state(state, writer, refused=refused)
 
     def _check_query(self, query: Vector) -> None:
         _check_array(query, "query", (self._dimension,))

@@ -17,8 +17,9 @@ __all__ = ["FORMAT", "read_state", "write_state"]
 FORMAT: Final = "faiss-2"
 
 
-def write_state(state: State, writer: SnapshotWriter) -> None:
-    """Put the state into a snapshot: `keys`, `alive` and `by_key` where there are any, the codes, and the rows."""
+def write_state(state: State, writer: SnapshotWriter, *, refused: int) -> None:
+    """Put the state into a snapshot: `refused`, `keys`, `alive` and `by_key` where there are any, the codes, and the rows."""
+    writer.put("refused", np.asarray(refused, np.int64))
     writer.put("keys", state.keys)
     if state.alive is not None:
         writer.put("alive", state.alive.astype(np.uint8))
@@ -30,8 +31,8 @@ def write_state(state: State, writer: SnapshotWriter) -> None:
     writer.put("rows", *state.rows.wholes())
 
 
-def read_state(reader: SnapshotReader, dimension: int) -> State:
-    """Return the state that a snapshot holds. Its rows stay in the file and are checked as they are read.
+def read_state(reader: SnapshotReader, dimension: int) -> tuple[State, int]:
+    """Return the state that a snapshot holds, and how many rows there were when codes were refused. The rows stay in the file and are checked as they are read.
 
     Raises:
         SnapshotDamagedError: if it is not what `write_state` wrote.
@@ -54,7 +55,8 @@ def read_state(reader: SnapshotReader, dimension: int) -> State:
     if coded is not None and coded.count > len(keys):
         raise SnapshotDamagedError("there are more codes than rows")
     live = len(keys) if alive is None else int(np.count_nonzero(alive))
-    return State(keys, rows, (run,) if len(run.keys) else (), alive, live, coded)
+    state = State(keys, rows, (run,) if len(run.keys) else (), alive, live, coded)
+    return state, int(reader.array("refused"))
 
 
 def _ascending(keys: np.ndarray[tuple[int], np.dtype[np.int64]]) -> bool:
