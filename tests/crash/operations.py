@@ -28,6 +28,7 @@ __all__ = [
     "Forget",
     "Name",
     "Operation",
+    "Optimize",
     "Remove",
     "Search",
     "SmallBatches",
@@ -123,7 +124,17 @@ class Search:
         return before
 
 
-Operation: TypeAlias = Add | AddFolder | Remove | Forget | Search
+@dataclass(frozen=True, slots=True)
+class Optimize:
+    """Finish pending index work, which builds codes and writes snapshots."""
+
+    wait: bool
+
+    def after(self, before: Contents) -> Contents:
+        return before
+
+
+Operation: TypeAlias = Add | AddFolder | Remove | Forget | Search | Optimize
 
 
 def lower_thresholds(patch: Callable[[str, object], None]) -> None:
@@ -173,6 +184,8 @@ def perform(
         bot.documents.remove(*operation.keys, source=operation.source)
     elif isinstance(operation, Forget):
         bot.sources.remove(operation.source)
+    elif isinstance(operation, Optimize):
+        bot.optimize(operation.wait)
     else:
         bot.search(WORD, k=5, mode=operation.mode)
     return None
@@ -204,7 +217,7 @@ class _Drawing:
 
     def draw(self) -> Operation:
         kinds = [self._add, self._add, self._add, self._add_one, self._add_folder, self._remove, self._forget]
-        operation = self.chance.choice(kinds)()
+        operation = self.chance.choice([*kinds, self._optimize])()
         self.contents = operation.after(self.contents)
         return operation
 
@@ -246,6 +259,9 @@ class _Drawing:
         source = self.chance.choice((INLINE, NOTES, FOLDER))
         keys = self._keys(source)
         return Remove(source, tuple(self.chance.sample(keys, k=min(len(keys), 3)))) if keys else Search()
+
+    def _optimize(self) -> Operation:
+        return Optimize(self.chance.random() < 0.5)
 
     def _forget(self) -> Operation:
         source = self.chance.choice((NOTES, FOLDER))

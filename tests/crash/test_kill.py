@@ -28,6 +28,7 @@ from tests.crash.operations import (
     Remove,
     Search,
     draw_operations,
+    lower_thresholds,
     open_bot,
     open_workspace,
     perform,
@@ -156,8 +157,10 @@ def test_killed_process_loses_nothing(
     seed: int,
     tmp_path: Path,
     processes: multiprocessing.context.ForkServerContext,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """After SIGKILL the folder opens, what was acknowledged is as acknowledged, and adding everything again completes it."""
+    lower_thresholds(monkeypatch.setattr)
     chance = random.Random(seed)
     contents: Contents = {}
     for _ in range(_LIVES):

@@ -8,7 +8,9 @@ from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from tests.crash.operations import Operation, open_bot, open_workspace, perform
+import pytest
+
+from tests.crash.operations import Operation, lower_thresholds, open_bot, open_workspace, perform
 
 __all__ = ["work"]
 
@@ -23,6 +25,7 @@ def work(folder: Path, operations: Sequence[Operation], connection: Connection) 
     def tell(what: str, step: int, keys: tuple[str, ...] = ()) -> None:
         connection.send((what, step, keys))
 
+    lower_thresholds(pytest.MonkeyPatch().setattr)
     tell("begun", 0)
     with open_workspace(folder) as workspace:
         bot = open_bot(workspace)
