@@ -44,9 +44,10 @@ def tests(session: nox.Session) -> None:
 
 @nox.session
 def crash(session: nox.Session) -> None:
-    """Kill a process at random moments of its work and look at what is left. `nox -s crash -- --rounds 50`."""
+    """Kill a process at random moments, and damage derived files, and look at what is left. `nox -s crash -- --rounds 500`."""
     session.install("-e", ".[test]")
-    session.run("python", "-m", "pytest", "-q", "tests/crash", *(session.posargs or ["--rounds", "50"]))
+    files = ["tests/crash/test_kill.py", "tests/crash/test_corruption.py", "tests/crash/test_kill_reembedding.py"]
+    session.run("python", "-m", "pytest", "-q", "-n", "2", *files, *(session.posargs or ["--rounds", "500"]))
 
 
 @nox.session

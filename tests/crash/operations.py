@@ -147,7 +147,7 @@ def lower_thresholds(patch: Callable[[str, object], None]) -> None:
         list_rows=64,
         missed=0.1,
         least_codes=1_000,
-        candidates=(64, 200),
+        candidates=(64, 180),
     )
     patch("minirag._services.maintenance._LEAST_ENTRIES", 20)
     patch("minirag.providers.faiss.index.Plan", lambda: plan)
