@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["AllowedChunks", "best_worded", "nearest"]
 
-_FIRST: Final = 200
+_FIRST: Final = 150
 """Candidates asked for at first. A bot that has no more chunks is put to the filter whole."""
 _MOST: Final = 3_200
 """Candidates, or 32 for each wanted hit, beyond which all allowed chunks are listed instead."""

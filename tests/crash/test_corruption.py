@@ -137,7 +137,8 @@ def check(bot: Bot, state: State) -> None:
 
 # ---------------------------------------------------------------- ways to damage
 def files(folder: Path) -> list[Path]:
-    return sorted(path for path in (folder / "index").rglob("*") if path.is_file())
+    """Return the derived files; those that an earlier damage has emptied cannot be damaged further."""
+    return sorted(path for path in (folder / "index").rglob("*") if path.is_file() and path.stat().st_size)
 
 
 def delete_file(folder: Path, chance: random.Random, history: History) -> None:
@@ -150,8 +151,9 @@ def delete_all(folder: Path, chance: random.Random, history: History) -> None:
 
 def truncate(folder: Path, chance: random.Random, history: History) -> None:
     path = chance.choice(files(folder))
+    size = path.stat().st_size
     with path.open("r+b") as file:
-        file.truncate(chance.choice([0, 1, 8, path.stat().st_size - 1, chance.randrange(path.stat().st_size)]))
+        file.truncate(chance.choice([0, 1, 8, max(size - 1, 0), chance.randint(0, size)]))
 
 
 def flip(folder: Path, chance: random.Random, history: History) -> None:
@@ -201,7 +203,8 @@ def foreign(folder: Path, chance: random.Random, history: History) -> None:
     """Snapshots of another workspace's bot, under this one's names."""
     theirs = {path.name: path for path in files(history.foreign)}
     for path in files(folder):
-        shutil.copy(theirs[path.name], path)
+        if path.name in theirs:
+            shutil.copy(theirs[path.name], path)
 
 
 def leave_behind(folder: Path, chance: random.Random, history: History) -> None:

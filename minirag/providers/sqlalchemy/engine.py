@@ -141,6 +141,7 @@ class Transaction:
         self._process = os.getpid()
         self._engine = engine
         self._made: Connection | None = None
+        self._known: dict[tuple[Any, ...], list[tuple[Any, ...]]] = {}
         with translated():
             self._lent = engine.raw_connection()
             self._driver: sqlite3.Connection = self._lent.driver_connection  # type: ignore[assignment]  # see `connect`
@@ -200,6 +201,15 @@ class Transaction:
         sql, fixed = _driver_form(statement)
         with translated():
             return self._driver.execute(sql, {**fixed, **parameters, **self._scope}).fetchall()
+
+    def remembered(self, statement: Executable, **parameters: Any) -> list[tuple[Any, ...]]:
+        """Return what `tuples` returns; inside a read, which sees one state, the statement is executed only once."""
+        if self._write:
+            return self.tuples(statement, **parameters)
+        name = (statement, *parameters.values())
+        if name not in self._known:
+            self._known[name] = self.tuples(statement, **parameters)
+        return self._known[name]
 
     def row(self, statement: Executable, **parameters: Any) -> Row[Any] | None:
         """Return the first row of a query, or None."""

@@ -150,7 +150,7 @@ _FILL_DOCUMENTS: Final = _filling(of_documents=True)
 # ---------------------------------------------------------------- writing
 def declared_fields(transaction: Transaction, bot_id: str) -> tuple[str, ...]:
     """Return the fields that a bot declares, none if there is no such bot."""
-    for (fields,) in transaction.tuples(DECLARED, bot_id=bot_id):
+    for (fields,) in transaction.remembered(DECLARED, bot_id=bot_id):
         return tuple(json.loads(fields or "[]"))
     return ()
 

@@ -47,7 +47,7 @@ def matching(transaction: Transaction, bot_id: str, where: Filter, keys: Keys) -
     """Return, for each of the keys, whether a filter allows it; keys that are newer than what is read are left out."""
     form, parameters = parameterized(where)
     statement = matching_keys(form, declared_fields(transaction, bot_id))
-    last = transaction.tuples(_LAST_KEY, bot_id=bot_id)
+    last = transaction.remembered(_LAST_KEY, bot_id=bot_id)
     found = dict.fromkeys(keys[keys <= last[0][0]].tolist() if last else (), False)
     for start in range(0, len(keys), _KEYS_PER_STATEMENT):
         some = json.dumps(keys[start : start + _KEYS_PER_STATEMENT].tolist())
