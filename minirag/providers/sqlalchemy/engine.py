@@ -30,7 +30,7 @@ PAGE_SIZE: Final = 16_384
 _BEGIN_WRITE: Final = "BEGIN IMMEDIATE"
 _BEGIN_READ: Final = "BEGIN"
 """SQLite takes the snapshot with the first row that is read after it."""
-_CACHE_KIB: Final = 65_536
+_CACHE_KIB: Final = 16_384
 _JOURNAL_LIMIT: Final = 64 * 1024 * 1024
 """Written to the database at once: a page that many commits touch is copied once, and inserts took a quarter less time."""
 
