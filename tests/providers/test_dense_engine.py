@@ -223,9 +223,9 @@ def _without(name: str, fill: Callable[[SnapshotWriter], None], other: Any = Non
         def __init__(self, inner: SnapshotWriter) -> None:
             self.inner = inner
 
-        def put(self, written: str, array: Any) -> None:
+        def put(self, written: str, *parts: Any) -> None:
             if written != name:
-                self.inner.put(written, array)
+                self.inner.put(written, *parts)
             elif other is not None:
                 self.inner.put(written, other)
 
@@ -244,8 +244,9 @@ def _without(name: str, fill: Callable[[SnapshotWriter], None], other: Any = Non
         ("codes", np.arange(200, dtype=np.uint8)),
         ("coded", np.arange(5)),
         ("coded", np.arange(4)),
-        ("rows.0", None),
-        ("rows.0", np.zeros((COUNT, 31), np.float32)),
+        ("refused", None),
+        ("rows", None),
+        ("rows", np.zeros((COUNT, 31), np.float32)),
     ],
 )
 def test_a_snapshot_that_does_not_fit_is_damaged(name: str, other: Any) -> None:
@@ -286,7 +287,7 @@ def test_rows_never_move_once_they_are_many() -> None:
     assert np.array_equal(
         np.concatenate([part for _, part in rows.between(777, 29_000, block=1_000)]), vectors[777:29_000]
     )
-    assert np.array_equal(np.concatenate(list(rows.pieces())), vectors)
+    assert np.array_equal(np.concatenate(rows.wholes()), vectors)
 
 
 @pytest.mark.parametrize("ascending", [True, False])

@@ -70,6 +70,19 @@ def test_an_array_larger_than_a_piece_is_written_in_pieces(tmp_path: Path) -> No
     assert np.array_equal(reader.array("large"), large)
 
 
+def test_several_parts_are_one_array(tmp_path: Path) -> None:
+    """As rows that lie in several blocks of memory are written, whatever their lengths."""
+    vectors = ARRAYS["vectors"]
+    with (tmp_path / "a").open("wb") as file:
+        writer = SnapshotFileWriter(file)
+        writer.put("vectors", vectors[:1], vectors[1:1], vectors[1:4_000], vectors[4_000:])
+        writer.put("keys", ARRAYS["keys"])
+        writer.finish({})
+    reader = SnapshotFileReader(tmp_path / "a")
+    assert np.array_equal(reader.array("vectors"), vectors)
+    assert np.array_equal(reader.array("keys"), ARRAYS["keys"])
+
+
 def test_only_what_is_read_is_checked(tmp_path: Path) -> None:
     """A damaged row is noticed when it is read, and does not stop others."""
     path = written(tmp_path / "a", ARRAYS)
