@@ -108,12 +108,14 @@ class Workspace:
             raise InvalidInputError("secret_key must be a str or bytes, as minirag.generate_secret_key() makes it")
         keywords = _make_keyword_index()
         cache = check_cache_dir(cache_dir)
-        snapshots = cache and SnapshotFolder(Path(cache), storage.workspace_id, read_only=storage.read_only)
-        partitions = Partitions(index, keywords, budget=memory_budget, snapshots=snapshots or None)
+        snapshots = None
+        if cache is not None:
+            snapshots = SnapshotFolder(Path(cache), storage.workspace_id, read_only=storage.read_only)
+        partitions = Partitions(index, keywords, budget=memory_budget, snapshots=snapshots)
         self._core = Core(
             storage=storage,
             partitions=partitions,
-            maintenance=Maintenance(partitions, storage, index, keywords),
+            maintenance=Maintenance(partitions, storage),
             keyword_index=keywords,
             engines=engines,
             secrets=Secrets(storage, Vault(master)),

@@ -6,7 +6,6 @@ import os
 import secrets
 import shutil
 import time
-from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
@@ -14,6 +13,7 @@ from minirag._services.core import Core
 from minirag.errors import ConflictError, InvalidInputError, StorageError
 from minirag.models.checks import check_flag, check_text, clipped
 from minirag.models.verification import BackupReport
+from minirag.security.disk import sync_folder
 from minirag.security.key_file import copy_key_file
 
 __all__ = ["backup"]
@@ -34,14 +34,14 @@ def backup(core: Core, path: object, *, include_key: bool) -> BackupReport:
             core.storage.backup(aside)
             key = _copy_key(core, aside, include_key=include_key)
             size = sum(file.stat().st_size for file in aside.iterdir())
-            _sync_folder(aside)
+            sync_folder(aside)
             if os.path.lexists(target):
                 raise _taken(target)
             aside.rename(target)
         except BaseException:
             shutil.rmtree(aside, ignore_errors=True)
             raise
-        _sync_folder(target.parent)
+        sync_folder(target.parent)
     except OSError as problem:
         raise StorageError(
             f"the backup at path {clipped(str(target))} cannot be written: {problem.strerror}; nothing was left there"
@@ -97,13 +97,3 @@ def _copy_key(core: Core, aside: Path, *, include_key: bool) -> Literal["copied"
         return "left out"
     copy_key_file(file, aside / _KEY_FILE)
     return "copied"
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make new names in a folder survive loss of power, where the system can."""
-    with suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

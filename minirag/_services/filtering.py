@@ -17,6 +17,7 @@ import numpy as np
 
 from minirag._services.indexing import StaleViewError
 from minirag.interfaces.storage import Reader
+from minirag.interfaces.ties import reach
 from minirag.models.filters import Filter
 
 if TYPE_CHECKING:
@@ -92,12 +93,11 @@ class AllowedChunks:
         asked = min(chunks, max(_FIRST, 4 * k))
         while True:
             keys, scores = propose(asked)
-            rounded = np.round(scores, 6)
             looked = found = 0
             while looked < len(keys) and found < k:
                 end = self._enough(k, looked, found, asked)
                 # Whole groups of ties, so that the last hit's are all known.
-                end = int(np.searchsorted(-rounded, -rounded[min(end, len(keys)) - 1], side="right"))
+                end = reach(scores, end)
                 found += self._judge(keys[looked:end])
                 looked = end
             if found >= k or len(keys) < asked or asked >= chunks:
@@ -165,8 +165,6 @@ def best_worded(keyword: KeywordPartition, query: str, k: int, *, allowed: Allow
 
 
 def _first(keys: Keys, scores: Scores, k: int) -> tuple[Keys, Scores]:
-    """Return the first k of what is sorted by score, and those whose score, rounded to six decimals, is that of the k-th."""
-    if len(keys) > k:
-        rounded = np.round(scores, 6)
-        k = int(np.searchsorted(-rounded, -rounded[k - 1], side="right"))
-    return keys[:k], scores[:k]
+    """Return the first k of what is sorted by score, and what ties with the k-th."""
+    end = reach(scores, k)
+    return keys[:end], scores[:end]

@@ -45,12 +45,15 @@ class Loaded(Generic[P]):
     """One partition, the log position it stands at, and the lock of its one writer.
 
     Attributes:
+        form: the `snapshot_format` of its index.
+        load: makes a partition of a snapshot.
         changed: entries that came or went since the partition was last kept in a snapshot.
         size: the bytes it is counted with.
     """
 
     partition: P
     scope: TenantScope
+    form: str
     load: Callable[[SnapshotReader], P]
     position: LogPosition = _EMPTY
     changed: int = 0
@@ -114,10 +117,8 @@ class Partitions:
             StaleViewError: if the partition is ahead of the reader; take a new view, and after some tries `rebuild`.
         """
         name = (scope.tenant_id, bot.id, bot.space.fingerprint)
-        entry = self._loaded.get(name)
-        if entry is not None and entry.position == position:
-            self._use(name)
-            return entry.partition  # type: ignore[no-any-return]  # of this name there is no other kind
+        if (ready := self._ready(name, position)) is not None:
+            return ready.partition  # type: ignore[no-any-return]  # of this name there is no other kind
         source = _Source(
             form=self._vectors.snapshot_format,
             make=lambda: self._vectors.partition(scope, bot.id, bot.space),
@@ -132,10 +133,8 @@ class Partitions:
     ) -> KeywordPartition:
         """Return the bot's postings, at the reader's position or later; raises as `dense` does."""
         name = (scope.tenant_id, bot.id, KEYWORD)
-        entry = self._loaded.get(name)
-        if entry is not None and entry.position == position:
-            self._use(name)
-            return entry.partition  # type: ignore[no-any-return]
+        if (ready := self._ready(name, position)) is not None:
+            return ready.partition  # type: ignore[no-any-return]  # as above
         source = _Source(
             form=self._keywords.snapshot_format,
             make=lambda: self._keywords.partition(scope, bot.id),
@@ -157,7 +156,7 @@ class Partitions:
         return self._loaded.get(name)
 
     def forget(self, tenant_id: str, bot_id: str | None = None) -> None:
-        """Drop the partitions of a bot, or of a whole tenant, and their snapshots: there is no such bot any more."""
+        """Drop the partitions of a bot, or of a whole tenant, and their snapshots. If there still is such a bot, they are made anew."""
         self._drop(lambda name: name[0] == tenant_id and bot_id in (None, name[1]))
         if self.snapshots is not None:
             self.snapshots.delete(tenant_id, bot_id)
@@ -172,9 +171,7 @@ class Partitions:
     def damaged(self, scope: TenantScope, bot_id: str) -> None:
         """Drop a bot's partitions and snapshots, of which a search has found one to be damaged."""
         _LOG.warning("a snapshot of bot %s was damaged; its index is made anew from the database", bot_id)
-        self._drop(lambda name: name[:2] == (scope.tenant_id, bot_id))
-        if self.snapshots is not None:
-            self.snapshots.delete(scope.tenant_id, bot_id)
+        self.forget(scope.tenant_id, bot_id)
 
     def clear(self) -> None:
         """Drop every partition; snapshots stay."""
@@ -192,10 +189,15 @@ class Partitions:
             for name in [name for name in self._loaded if chosen(name)]:
                 self._size -= self._loaded.pop(name).size
 
-    def _use(self, name: PartitionName) -> None:
+    def _ready(self, name: PartitionName, position: LogPosition) -> Loaded[Any] | None:
+        """Return a partition that stands where it is wanted: nearly always, and then no more is to be done."""
+        loaded = self._loaded.get(name)
+        if loaded is None or loaded.position != position:
+            return None
         with self._lock:
             if name in self._loaded:
                 self._loaded.move_to_end(name)
+        return loaded
 
     def _level(
         self,
@@ -211,7 +213,7 @@ class Partitions:
         with self._lock:
             entry = self._loaded.get(name)
             if entry is None:
-                entry = self._loaded[name] = Loaded(source.make(), scope, source.load)
+                entry = self._loaded[name] = Loaded(source.make(), scope, source.form, source.load)
                 self._size += entry.size
             self._loaded.move_to_end(name)
         loaded: Loaded[P] = entry
@@ -221,9 +223,11 @@ class Partitions:
             have = loaded.position
             if have.sequence > wanted.sequence and not rebuild:
                 raise StaleViewError
-            if 0 < have.sequence <= wanted.sequence and reader.nonce_at(name[1], have.sequence) == have.nonce:
+            if have == wanted:
+                pass  # another thread has been here, or the snapshot stands where the log does
+            elif 0 < have.sequence <= wanted.sequence and reader.nonce_at(name[1], have.sequence) == have.nonce:
                 loaded.changed += _replay(reader, name[1], loaded.partition, source, after=have.sequence)
-            elif have != wanted:
+            else:
                 # A new partition, not a cleared one: searches under way keep the one they began with.
                 partition = source.make()
                 if wanted.sequence:

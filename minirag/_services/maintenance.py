@@ -11,7 +11,7 @@ from minirag._services.core import BotContext
 from minirag._services.indexing import KEYWORD, Loaded, PartitionName, Partitions, StaleViewError
 from minirag._services.snapshots import SnapshotHeader
 from minirag.errors import StorageError
-from minirag.interfaces import KeywordIndex, Storage, VectorIndex
+from minirag.interfaces import Storage
 from minirag.interfaces.snapshots import SnapshotDamagedError
 from minirag.models.reports import BotStats
 
@@ -34,11 +34,9 @@ class Maintenance:
     Searches go on beside it. Nothing depends on it but speed: if it fails, a warning is logged.
     """
 
-    def __init__(self, partitions: Partitions, storage: Storage, vectors: VectorIndex, keywords: KeywordIndex) -> None:
+    def __init__(self, partitions: Partitions, storage: Storage) -> None:
         self._partitions = partitions
         self._storage = storage
-        self._vectors = vectors
-        self._keywords = keywords
         self._waiting: dict[PartitionName, Loaded[Any]] = {}
         self._changed = threading.Condition()
         self._working = threading.Lock()
@@ -48,7 +46,7 @@ class Maintenance:
 
     def consider(self, name: PartitionName, loaded: Loaded[Any]) -> None:
         """Take a partition up if something about it pays."""
-        if loaded.partition.pending or self._is_due(name, loaded):
+        if loaded.partition.pending or self._is_due(loaded):
             self.request(name, loaded)
 
     def request(self, name: PartitionName, loaded: Loaded[Any]) -> None:
@@ -73,9 +71,10 @@ class Maintenance:
             pending = loaded.partition.pending
             if pending or thoroughly:
                 loaded.partition.optimize(lambda: self._stopping)
-            # What took long to build is kept, even if nothing has changed since the last snapshot.
-            least = 0 if pending >= len(loaded.partition) > loaded.partition.pending else 1 if thoroughly else None
-            if self._is_due(name, loaded, least=least):
+            least = 1 if thoroughly else None
+            if pending == len(loaded.partition) and not loaded.partition.pending:
+                least = 0  # all of it was built, which takes long: kept, even if nothing has changed since the last snapshot
+            if self._is_due(loaded, least=least):
                 self._keep(name, loaded)
 
     def close(self) -> None:
@@ -88,18 +87,15 @@ class Maintenance:
         if thread is not None and thread is not threading.current_thread() and not sys.is_finalizing():
             thread.join()
 
-    def _is_due(self, name: PartitionName, loaded: Loaded[Any], *, least: int | None = None) -> bool:
+    def _is_due(self, loaded: Loaded[Any], *, least: int | None = None) -> bool:
         """Tell whether a snapshot pays, or with `least` whether so many entries have changed."""
         folder = self._partitions.snapshots
-        if folder is None or folder.read_only or not self._form(name):
+        if folder is None or folder.read_only or not loaded.form:
             return False
         entries = len(loaded.partition)
         if least is None:
             least = max(_LEAST_ENTRIES, entries // _LEAST_SHARE)
         return entries >= _LEAST_ENTRIES and loaded.changed >= least
-
-    def _form(self, name: PartitionName) -> str:
-        return self._keywords.snapshot_format if name[2] == KEYWORD else self._vectors.snapshot_format
 
     def _work(self) -> None:
         while True:
@@ -128,8 +124,7 @@ class Maintenance:
             position, entries, changed = loaded.position, len(loaded.partition), loaded.changed
         if fill is None:
             return
-        form = self._form(name)
-        header = SnapshotHeader(folder.workspace_id, *name, form, position.sequence, position.nonce, entries)
+        header = SnapshotHeader(folder.workspace_id, *name, loaded.form, position.sequence, position.nonce, entries)
 
         def valid() -> bool:
             with self._storage.read(loaded.scope) as reader:
@@ -138,7 +133,7 @@ class Maintenance:
         if not folder.write(header, fill, valid=valid):
             return
         loaded.changed -= changed
-        found = folder.open(*name, form)
+        found = folder.open(*name, loaded.form)
         if found is not None and found[0].position == position:
             self._partitions.replace(name, loaded, loaded.load(found[1]), position)
 

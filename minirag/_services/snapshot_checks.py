@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,12 +21,8 @@ from minirag.models.tenants import BotRecord
 
 __all__ = ["SnapshotFault", "snapshot_faults"]
 
-_ABANDONED_SECONDS: Final = 3_600.0
-"""A file that is being written for longer than this is not being written any more."""
-
 _TOLERANCE: Final = 1e-6
 _SAMPLED_WORDS: Final = 50
-_UNFINISHED: Final = ".tmp"
 _DEPTH: Final = 3
 """A snapshot lies at `<tenant id>/<bot id>/<name>`."""
 
@@ -55,20 +50,13 @@ def snapshot_faults(
         core.check()
         tell("snapshots", 1)
         owner = _owner(core, scopes, entry.path.relative_to(folder.folder).parts)
-        if entry.path.suffix == _UNFINISHED:
-            if _age(entry.path) > _ABANDONED_SECONDS:
-                yield SnapshotFault("snapshot", entry.path, "it was never finished", *owner)
-            continue
-        problem = folder.verify(entry) if deep or entry.header is None else None
         header, scope = entry.header, scopes.get(owner[0] or "")
-        if header is None or problem is not None:
-            if entry.path.exists():
-                yield SnapshotFault("snapshot", entry.path, problem or "it cannot be read", *owner)
-        elif folder.path(header.tenant_id, header.bot_id, header.name) != entry.path:
-            yield SnapshotFault("snapshot", entry.path, "it belongs to another partition", *owner)
-        elif header.workspace_id != core.storage.workspace_id or scope is None:
-            yield SnapshotFault("snapshot", entry.path, "it belongs to no tenant of this workspace", *owner)
-        else:
+        problem = folder.verify(entry, deep=deep)
+        if problem is None and header is not None and scope is None:
+            problem = "it belongs to no tenant of this workspace"
+        if problem is not None:
+            yield SnapshotFault("snapshot", entry.path, problem, *owner)
+        elif header is not None and scope is not None:
             yield from _against_database(core, scope, entry, header, deep=deep)
 
 
@@ -89,13 +77,6 @@ def _owner(
     except (MiniRAGError, ValueError):
         record = None
     return tenant_id, bot_id, None if record is None else record.profile.name
-
-
-def _age(path: Path) -> float:
-    try:
-        return time.time() - path.stat().st_mtime
-    except FileNotFoundError:
-        return 0.0
 
 
 def _against_database(

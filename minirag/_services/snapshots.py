@@ -14,12 +14,14 @@ from typing import Final
 from minirag._services.snapshot_files import SnapshotFileReader, SnapshotFileWriter
 from minirag.interfaces.records import LogPosition
 from minirag.interfaces.snapshots import SnapshotDamagedError, SnapshotWriter
+from minirag.security.disk import sync_folder
 
 __all__ = ["SnapshotEntry", "SnapshotFolder", "SnapshotHeader"]
 
 _ENDING: Final = ".snapshot"
 _UNFINISHED: Final = ".tmp"
 _ABANDONED_SECONDS: Final = 3_600.0
+_NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,9 +108,7 @@ class SnapshotFolder:
         self._sweep(target)
         aside = target.with_name(f"{target.name}.{os.urandom(6).hex()}{_UNFINISHED}")
         try:
-            with os.fdopen(
-                os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb", buffering=1 << 20
-            ) as file:
+            with os.fdopen(os.open(aside, _NEW, 0o600), "wb", buffering=1 << 20) as file:
                 writer = SnapshotFileWriter(file)
                 fill(writer)
                 writer.finish(asdict(header))
@@ -122,7 +122,7 @@ class SnapshotFolder:
             aside.replace(target)
         finally:
             aside.unlink(missing_ok=True)
-        _sync_folder(target.parent)
+        sync_folder(target.parent)
         return size
 
     def delete(self, tenant_id: str, bot_id: str | None = None, *, keep: tuple[str, ...] | None = None) -> None:
@@ -139,25 +139,34 @@ class SnapshotFolder:
 
     def size(self, tenant_id: str, bot_id: str) -> int:
         """Return how many bytes a bot's snapshots take."""
-        return sum(path.stat().st_size for path in (self.folder / tenant_id / bot_id).glob(f"*{_ENDING}"))
+        size = 0
+        for path in (self.folder / tenant_id / bot_id).glob(f"*{_ENDING}"):
+            with contextlib.suppress(FileNotFoundError):  # deleted meanwhile
+                size += path.stat().st_size
+        return size
 
     def entries(self) -> Iterator[SnapshotEntry]:
         """Yield every file in the folder, unfinished ones too."""
         for path in sorted(path for path in self.folder.rglob("*") if path.is_file()):
             header = None
             with contextlib.suppress(FileNotFoundError, SnapshotDamagedError):
-                header = _header(SnapshotFileReader(path))
+                header = None if path.suffix == _UNFINISHED else _header(SnapshotFileReader(path))
             with contextlib.suppress(FileNotFoundError):
                 yield SnapshotEntry(path, header, path.stat().st_size)
 
-    def verify(self, entry: SnapshotEntry) -> str | None:
-        """Read all of a snapshot and return what is wrong with it, None if nothing is."""
+    def verify(self, entry: SnapshotEntry, *, deep: bool = True) -> str | None:
+        """Return what is wrong with a file, None if nothing is, or if it is gone or still being written.
+
+        Args:
+            deep: check every block of it, not only the trailer.
+        """
         if entry.path.suffix == _UNFINISHED:
-            return "it was never finished"
+            return "it was never finished" if _is_abandoned(entry.path) else None
         try:
             reader = SnapshotFileReader(entry.path)
             header = _header(reader)
-            reader.check_all()
+            if deep:
+                reader.check_all()
         except FileNotFoundError:
             return None
         except SnapshotDamagedError as problem:
@@ -171,9 +180,15 @@ class SnapshotFolder:
     def _sweep(self, target: Path) -> None:
         """Delete what a killed process left beside a snapshot."""
         for path in target.parent.glob(f"{target.name}.*{_UNFINISHED}"):
-            with contextlib.suppress(OSError):
-                if time.time() - path.stat().st_mtime > _ABANDONED_SECONDS:
-                    path.unlink()
+            if _is_abandoned(path):
+                path.unlink(missing_ok=True)
+
+
+def _is_abandoned(path: Path) -> bool:
+    """Return whether a file is being written for so long that it is not being written any more."""
+    with contextlib.suppress(FileNotFoundError):
+        return time.time() - path.stat().st_mtime > _ABANDONED_SECONDS
+    return False
 
 
 def _header(reader: SnapshotFileReader) -> SnapshotHeader:
@@ -181,13 +196,3 @@ def _header(reader: SnapshotFileReader) -> SnapshotHeader:
         return SnapshotHeader(**reader.facts)
     except TypeError as problem:
         raise SnapshotDamagedError("its header is of another release") from problem
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a rename survive loss of power, where the system can."""
-    with contextlib.suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

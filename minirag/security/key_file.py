@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from minirag.errors import SecretError
+from minirag.security.disk import sync_folder
 from minirag.security.envelope import MasterKey, generate_secret_key
 
 __all__ = ["copy_key_file", "load_key_file", "load_or_create_key_file"]
@@ -90,7 +91,7 @@ def _create(path: Path) -> None:
             _write_new(path, content)
     finally:
         aside.unlink()
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
 
 
 def _is_being_written(path: Path) -> bool:
@@ -112,13 +113,3 @@ def _write_new(path: Path, content: bytes) -> None:
         with suppress(OSError):
             path.unlink()
         raise
-
-
-def _sync_folder(folder: Path) -> None:
-    if os.name != "posix":  # Windows opens no folders, and writes their entries with the file
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

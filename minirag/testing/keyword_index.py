@@ -247,7 +247,7 @@ class KeywordIndexConformance(ABC):
                 held = run_programme(random.Random(seed), partition)
                 before = [_ranked(partition, query, 7) for query in QUERIES]
                 for stopped in (True, False):
-                    partition.optimize(lambda stopped=stopped: stopped)  # type: ignore[misc]
+                    partition.optimize(lambda stopped=stopped: stopped)  # type: ignore[misc]  # mypy cannot infer such a lambda
                     after = [_ranked(partition, query, 7) for query in QUERIES]
                     assert after == before, f"K3: programme {seed}: optimize changed an answer"
                 assert len(partition) == len(held), "K3: optimize changed how many chunks are held"

@@ -69,7 +69,7 @@ class StorageUpkeepClauses:
             named = StoredFault(kind, "said so", "mended", repairable=True, bot_id=acme.bot.id)
             for scope in (None, acme.scope, world.rival.scope):
                 world.storage.repair(scope, named)
-            assert [seen(acme)[1:], seen(world.rival)] == before, f"S18: a repair of {kind!r} changed what is read"  # type: ignore[index]
+            assert [seen(acme)[1:], seen(world.rival)] == before, f"S18: a repair of {kind!r} changed what is read"  # type: ignore[index]  # a tuple
         assert [*world.storage.verify(None), *world.storage.verify(acme.scope)] == [], "S18: a repair made a fault"
 
     def test_s19_a_backup_is_one_state(self, world: StorageWorld, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 import minirag
 from minirag.bot import Bot
-from tests.load import worker
+from tests.crash.operations import lower_thresholds
 from tests.load.worker import BOTS, MODES, SHARED, open_bots, text_of, work
 
 PROCESSES = 4
@@ -86,7 +86,7 @@ def test_threads_search_while_one_writes(
     tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Eight threads search while one adds and removes: no error, no deadlock, no text that was gone before the search began."""
-    monkeypatch.setattr(worker.maintenance, "_LEAST_ENTRIES", 20)
+    lower_thresholds(monkeypatch.setattr)
     seconds = float(request.config.getoption("seconds")) / 2
     chance = random.Random(int(request.config.getoption("seed")))
     failures: list[BaseException] = []

@@ -9,12 +9,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 import minirag
-from minirag._services import maintenance
 from minirag.bot import Bot
 from minirag.types import SearchMode
+from tests.crash.operations import lower_thresholds
 
-__all__ = ["BOTS", "MODES", "SHARED", "lower_thresholds", "open_bots", "text_of", "work"]
+__all__ = ["BOTS", "MODES", "SHARED", "open_bots", "text_of", "work"]
 
 BOTS = ("alpha", "beta")
 SHARED = "shared"
@@ -36,11 +38,6 @@ _WORDS = [
     "north",
     "ocean",
 ]
-
-
-def lower_thresholds() -> None:
-    """Have this process keep snapshots of small partitions too, as it would of large ones."""
-    maintenance._LEAST_ENTRIES = 20
 
 
 def open_bots(workspace: minirag.Workspace) -> dict[str, Bot]:
@@ -130,7 +127,7 @@ class Worker:
 
 def work(folder: Path, number: int, seed: int, seconds: float, log: Path) -> None:
     """Work until the time is over. Each acknowledged change is a line of the log."""
-    lower_thresholds()
+    lower_thresholds(pytest.MonkeyPatch().setattr)
     with minirag.Workspace.open(folder, embedder="hashing", plugins=[]) as workspace, log.open("w") as file:
 
         def tell(change: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""`Bm25Index`: the built-in keyword index, in memory."""
+"""`Bm25Index`: the built-in keyword index."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ class Bm25Index(KeywordIndex):
     def __init__(self) -> None:
         self._analyzers = Analyzers()
 
-    def partition(self, scope: TenantScope, bot_id: str) -> KeywordPartition:  # noqa: ARG002
+    def partition(self, scope: TenantScope, bot_id: str) -> KeywordPartition:  # noqa: ARG002 - shares nothing to tell apart
         return Bm25Partition(self._analyzers)
 
     @property
     def snapshot_format(self) -> str:
         return f"bm25-1/{analysis_version()}"
 
-    def load(self, scope: TenantScope, bot_id: str, snapshot: SnapshotReader) -> KeywordPartition:  # noqa: ARG002
+    def load(self, scope: TenantScope, bot_id: str, snapshot: SnapshotReader) -> KeywordPartition:  # noqa: ARG002 - as above
         return Bm25Partition.load(self._analyzers, snapshot)
 
     def detect_language(self, text: str) -> str:
@@ -42,6 +42,6 @@ class Bm25Index(KeywordIndex):
         return tuple(sorted(LANGUAGES))
 
 
-def create(options: None = None, context: ProviderContext | None = None) -> Bm25Index:  # noqa: ARG001
+def create(options: None = None, context: ProviderContext | None = None) -> Bm25Index:  # noqa: ARG001 - a factory is given both
     """Return the keyword index. It takes no options and needs nothing of its context."""
     return Bm25Index()

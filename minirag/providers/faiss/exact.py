@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from minirag.interfaces.ties import reach
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -78,12 +80,8 @@ def float64_sums(matrix: Matrix, query: Vector) -> Scores:
 def ranked(keys: Keys, scores: Scores, k: int) -> tuple[Keys, Scores]:
     """Return the k best, best first, and those whose score ties with the k-th at six decimals."""
     order = np.lexsort((keys, -scores))
-    keys, scores = keys[order], scores[order]
-    if len(keys) <= k:
-        return keys, scores
-    rounded = scores.round(6)
-    last = int(np.count_nonzero(rounded >= rounded[k - 1]))
-    return keys[:last], scores[:last]
+    order = order[: reach(scores[order], k)]
+    return keys[order], scores[order]
 
 
 def _blocks(positions: NDArray[np.int64]) -> list[NDArray[np.int64]]:

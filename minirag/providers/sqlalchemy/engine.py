@@ -226,6 +226,11 @@ class Transaction:
         with translated(duplicate=duplicate):
             return self._connection.execute(statement, {**parameters, **self._scope}).rowcount
 
+    def use(self, work: Callable[[Connection], None]) -> None:
+        """Have something done with SQLAlchemy's connection itself, inside the transaction."""
+        with translated():
+            work(self._connection)
+
     def many(self, statement: Executable, parameters: Sequence[Mapping[str, Any]]) -> None:
         """Execute a statement once for each mapping of parameters."""
         if parameters:

@@ -5,7 +5,6 @@ A statement is made once for each form of filter, whatever its values, and compi
 
 from __future__ import annotations
 
-import json
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,7 +18,7 @@ from minirag.providers.sqlalchemy.engine import Transaction
 from minirag.providers.sqlalchemy.fields import CHUNK_DOCUMENT, declared_fields
 from minirag.providers.sqlalchemy.filters import filter_clause, parameterized
 from minirag.providers.sqlalchemy.narrowing import narrowings, probe
-from minirag.providers.sqlalchemy.scoping import equals, scoped
+from minirag.providers.sqlalchemy.scoping import as_lists, equals, scoped
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,7 +37,6 @@ __all__ = [
 ]
 
 _NO_LIMIT: Final = -1
-_KEYS_PER_STATEMENT: Final = 4_096
 _FEW: Final = 10_000
 """Up to so many chunks, looking each up takes less than a walk over all those of a bot that has many more."""
 
@@ -49,8 +47,7 @@ def matching(transaction: Transaction, bot_id: str, where: Filter, keys: Keys) -
     statement = matching_keys(form, declared_fields(transaction, bot_id))
     last = transaction.remembered(_LAST_KEY, bot_id=bot_id)
     found = dict.fromkeys(keys[keys <= last[0][0]].tolist() if last else (), False)
-    for start in range(0, len(keys), _KEYS_PER_STATEMENT):
-        some = json.dumps(keys[start : start + _KEYS_PER_STATEMENT].tolist())
+    for some in as_lists(keys.tolist()):
         found.update((key, True) for (key,) in transaction.tuples(statement, bot_id=bot_id, keys=some, **parameters))
     return found
 

@@ -44,7 +44,8 @@ the rows of one value lie together.
 
 
 def write_statistics(connection: Connection) -> None:
-    """Write the statistics and have the connection use them."""
+    """Write the statistics, in place of any others, and have the connection use them."""
     connection.exec_driver_sql("ANALYZE sqlite_master")  # makes the table sqlite_stat1
+    connection.exec_driver_sql("DELETE FROM sqlite_stat1")
     connection.exec_driver_sql("INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES (?, ?, ?)", list(STATISTICS))
     connection.exec_driver_sql("ANALYZE sqlite_master")  # reads it

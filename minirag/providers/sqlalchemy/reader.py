@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from collections.abc import Collection, Iterable, Iterator
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -32,6 +31,7 @@ from minirag.providers.sqlalchemy import filtered, spaces
 from minirag.providers.sqlalchemy import mapping as m
 from minirag.providers.sqlalchemy import statements as s
 from minirag.providers.sqlalchemy.engine import Transaction
+from minirag.providers.sqlalchemy.scoping import as_list, as_lists
 from minirag.providers.sqlalchemy.tables import BLOCK_SIZE, KNOWN_WORDS_SCALE
 
 if TYPE_CHECKING:
@@ -39,11 +39,8 @@ if TYPE_CHECKING:
 
 __all__ = ["SqlAlchemyReader"]
 
-T = TypeVar("T")
-_ENCODER: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 _ABOVE_EVERY_ID: Final = "~"
 _NO_LIMIT: Final = -1
-_KEYS_PER_STATEMENT: Final = 4_096
 _HASHES_PER_STATEMENT: Final = 4_096
 
 
@@ -151,7 +148,7 @@ class SqlAlchemyReader(Reader):
         limit: int = 1_000,
     ) -> list[DocumentState]:
         if keys is not None:
-            rows = self._transaction.rows(s.STATES_OF_KEYS, source_id=source_id, keys=_json(sorted(keys)))
+            rows = self._transaction.rows(s.STATES_OF_KEYS, source_id=source_id, keys=as_list(sorted(keys)))
             return [m.to_state(row) for row in rows if stale is None or row.stale == stale]
         page = {"source_id": source_id, "after": after or "", "limit": limit}
         if stale is None:
@@ -181,10 +178,12 @@ class SqlAlchemyReader(Reader):
 
     def vectors_by_hash(self, space: str, hashes: Collection[bytes]) -> dict[bytes, Matrix]:
         found: dict[bytes, Vector] = {}
-        for batch in _batches([*hashes], _HASHES_PER_STATEMENT):
+        every = list(hashes)
+        for start in range(0, len(every), _HASHES_PER_STATEMENT):
+            batch = every[start : start + _HASHES_PER_STATEMENT]
             wanted = set(batch)
             together = b"".join(each[:6].ljust(6, b"\0") for each in batch)
-            starts = _json([*range(1, len(together), 6)])
+            starts = as_list([*range(1, len(together), 6)])
             for name, vector in self._transaction.tuples(
                 s.VECTORS_BY_HASH, space=space, hashes=together, starts=starts
             ):
@@ -258,8 +257,8 @@ class SqlAlchemyReader(Reader):
     ) -> Iterator[list[tuple[Any, ...]]]:
         """Yield rows whose first column is the chunk's key, in its order: all of the bot's, or those of `keys`."""
         if keys is not None:
-            for some in _batches(sorted(set(keys.tolist())), batch):
-                rows = self._transaction.tuples(of_keys, bot_id=bot_id, keys=_json(some))
+            for some in as_lists(sorted(set(keys.tolist())), batch):
+                rows = self._transaction.tuples(of_keys, bot_id=bot_id, keys=some)
                 if rows:
                     yield rows
             return
@@ -287,14 +286,14 @@ class SqlAlchemyReader(Reader):
     def order(self, bot_id: str, keys: Keys) -> dict[int, tuple[str, str, int]]:
         return {
             chunk_key: (source_name, key, start)
-            for some in _batches(keys.tolist(), _KEYS_PER_STATEMENT)
-            for chunk_key, source_name, key, start in self._transaction.tuples(s.ORDER, bot_id=bot_id, keys=_json(some))
+            for some in as_lists(keys.tolist())
+            for chunk_key, source_name, key, start in self._transaction.tuples(s.ORDER, bot_id=bot_id, keys=some)
         }
 
     def hydrate(self, bot_id: str, keys: Keys) -> dict[int, HitRow]:
         hits: dict[int, HitRow] = {}
-        for some in _batches(keys.tolist(), _KEYS_PER_STATEMENT):
-            hits |= m.to_hits(self._transaction.tuples(s.HITS, bot_id=bot_id, keys=_json(some)))
+        for some in as_lists(keys.tolist()):
+            hits |= m.to_hits(self._transaction.tuples(s.HITS, bot_id=bot_id, keys=some))
         return hits
 
     def _slices(self, spans: Iterable[tuple[str, int, int]]) -> list[str]:
@@ -305,7 +304,7 @@ class SqlAlchemyReader(Reader):
             for version, start, end in spans
             for number in range(start // BLOCK_SIZE, (max(start, end - 1)) // BLOCK_SIZE + 1)
         }
-        rows = self._transaction.tuples(s.BLOCKS_OF_VERSIONS, blocks=_json(sorted(wanted))) if wanted else ()
+        rows = self._transaction.tuples(s.BLOCKS_OF_VERSIONS, blocks=as_list(sorted(wanted))) if wanted else ()
         blocks = {(version, number): text for version, number, text in rows}
 
         def piece(version: str, start: int, end: int) -> str:
@@ -314,12 +313,3 @@ class SqlAlchemyReader(Reader):
             return text[start - first * BLOCK_SIZE : end - first * BLOCK_SIZE]
 
         return [piece(*span) for span in spans]
-
-
-def _json(values: Sequence[Any]) -> str:
-    return _ENCODER.encode(values)
-
-
-def _batches(values: list[T], size: int) -> Iterator[list[T]]:
-    for start in range(0, len(values), size):
-        yield values[start : start + size]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -24,7 +24,8 @@ from minirag.providers.sqlalchemy.check_texts import intact_documents
 from minirag.providers.sqlalchemy.checking import bad_vectors, space_of
 from minirag.providers.sqlalchemy.engine import Transaction
 from minirag.providers.sqlalchemy.fields import refill_bot
-from minirag.providers.sqlalchemy.planner import STATISTICS
+from minirag.providers.sqlalchemy.planner import write_statistics
+from minirag.providers.sqlalchemy.scoping import as_lists
 
 __all__ = ["repair_file", "repair_rows"]
 
@@ -34,10 +35,7 @@ _AT_ONCE: Final = 500
 def repair_file(transaction: Transaction, fault: StoredFault) -> None:
     """Mend a fault of the file itself: statistics, missing indexes, indexes that do not fit their tables."""
     if fault.kind == "statistics":
-        transaction.run(text("ANALYZE sqlite_master"))  # makes the table, if it is missing
-        transaction.run(text("DELETE FROM sqlite_stat1"))
-        transaction.insert("INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES (?, ?, ?)", list(STATISTICS))
-        transaction.run(text("ANALYZE sqlite_master"))  # reads it
+        transaction.use(write_statistics)
     elif fault.kind == "schema":
         wanted = set(missing_indexes(transaction))
         for index in (index for table in t.metadata.tables.values() for index in table.indexes):
@@ -99,8 +97,8 @@ def _mend_bad_vectors(transaction: Transaction, bot: Any) -> None:
     bad = [
         key for keys in bad_vectors(transaction, bot.id, space, dimension, lambda _what, _number: None) for key in keys
     ]
-    for some in _batches(bad):
-        transaction.run(c.DELETE_VECTORS, bot_id=bot.id, keys=json.dumps(some))
+    for some in as_lists(bad):
+        transaction.run(c.DELETE_VECTORS, bot_id=bot.id, keys=some)
     if bad:
         _log_anew(transaction, bot, bad)
         _mend_missing_vectors(transaction, bot)
@@ -123,15 +121,15 @@ def _mend_chunk_counts(transaction: Transaction, bot: Any) -> None:
 
 def _documents_of(transaction: Transaction, bot: Any, keys: Sequence[int]) -> list[str]:
     ids: set[str] = set()
-    for some in _batches(keys):
-        ids |= {row[0] for row in transaction.rows(c.DOCUMENTS_OF_CHUNKS, bot_id=bot.id, keys=json.dumps(some))}
+    for some in as_lists(keys):
+        ids |= {row[0] for row in transaction.rows(c.DOCUMENTS_OF_CHUNKS, bot_id=bot.id, keys=some)}
     return sorted(ids)
 
 
 def _cut_anew(transaction: Transaction, bot: Any, document_ids: Sequence[str]) -> None:
     """Mark documents to be cut and embedded anew from their stored text, but none whose text is damaged."""
-    for some in _batches(document_ids):
-        intact = intact_documents(transaction, bot.id, some)
+    for start in range(0, len(document_ids), _AT_ONCE):
+        intact = intact_documents(transaction, bot.id, document_ids[start : start + _AT_ONCE])
         if intact:
             transaction.run(c.MARK_DOCUMENTS, at_bot_id=bot.id, ids=json.dumps(intact))
     if document_ids:
@@ -184,11 +182,6 @@ def _mend_log(transaction: Transaction, bot: Any) -> None:
 
 def _mend_fields(transaction: Transaction, bot: Any) -> None:
     refill_bot(transaction, bot.id)
-
-
-def _batches(values: Sequence[Any]) -> Iterable[list[Any]]:
-    for start in range(0, len(values), _AT_ONCE):
-        yield list(values[start : start + _AT_ONCE])
 
 
 _REPAIRS: Final[dict[FaultKind, Callable[[Transaction, Any], None]]] = {

@@ -6,7 +6,9 @@ travel as one parameter, a JSON array, so a statement's text does not depend on 
 
 from __future__ import annotations
 
-from typing import Any
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
 
 from sqlalchemy import (
     BindParameter,
@@ -29,6 +31,8 @@ from sqlalchemy.dialects.sqlite import insert
 
 __all__ = [
     "add",
+    "as_list",
+    "as_lists",
     "at",
     "driver_insert",
     "driver_rewrite",
@@ -42,6 +46,9 @@ __all__ = [
     "upsert",
     "values",
 ]
+
+_ENCODER: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+"""Made once: `json.dumps` would make one for each list."""
 
 
 def held(table: FromClause) -> ColumnElement[bool]:
@@ -112,6 +119,17 @@ def at(column: ColumnElement[Any]) -> ColumnElement[bool]:
 def listed(name: str) -> Select[Any]:
     """Return the elements of a JSON array given as a parameter."""
     return select(func.json_each(bindparam(name)).table_valued("value").c.value)
+
+
+def as_list(values: Sequence[Any]) -> str:
+    """Return values as the JSON array that `listed` and `pairs` read."""
+    return _ENCODER.encode(values)
+
+
+def as_lists(values: Sequence[Any], size: int = 4_096) -> Iterator[str]:
+    """Yield values as JSON arrays of at most so many each: what one statement is given."""
+    for start in range(0, len(values), size):
+        yield as_list(values[start : start + size])
 
 
 def pairs(name: str, first: ColumnElement[Any], second: ColumnElement[Any]) -> tuple[FromClause, ColumnElement[bool]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,7 +16,8 @@ from minirag.providers.sqlalchemy import tables as t
 from minirag.providers.sqlalchemy.changes import BotChanges
 from minirag.providers.sqlalchemy.engine import Transaction
 from minirag.providers.sqlalchemy.mapping import to_vectors
-from minirag.providers.sqlalchemy.scoping import at, equals, erase, held, listed, rewrite, scoped
+from minirag.providers.sqlalchemy.scoping import as_list, as_lists, at, equals, erase, held, listed, rewrite, scoped
+from minirag.providers.sqlalchemy.statements import SPACE_OF_BOT
 from minirag.providers.sqlalchemy.tables import KNOWN_WORDS_SCALE
 
 if TYPE_CHECKING:
@@ -35,12 +35,10 @@ __all__ = [
 ]
 
 _Slices = Callable[[Iterable[tuple[str, int, int]]], list[str]]
-_KEYS_PER_STATEMENT: Final = 4_096
 _DOCUMENTS_PER_STATEMENT: Final = 10_000
 
 _own = t.embeddings.alias("own")
 _other = t.embeddings.alias("other")
-_SPACE_OF_BOT: Final = scoped(t.bots.c.fingerprint, of=(t.bots,)).where(equals(t.bots.c.id, "bot_id")).scalar_subquery()
 
 
 def _of_chunk(vectors: Any, space: Any) -> Any:
@@ -74,7 +72,7 @@ def _texts_of_chunks(*columns: Any) -> Select[Any]:
 
 _LACKING: Final = (
     _texts_of_chunks(_own.c.content_hash)
-    .outerjoin(_own, _of_chunk(_own, _SPACE_OF_BOT))
+    .outerjoin(_own, _of_chunk(_own, SPACE_OF_BOT))
     .where(
         t.chunks.c.key > bindparam("after"),
         ~exists().where(_of_chunk(_other, bindparam("space"))).correlate(t.chunks),
@@ -83,11 +81,11 @@ _LACKING: Final = (
 )
 _SAMPLE: Final = (
     _texts_of_chunks(_own.c.content_hash, _own.c.vector)
-    .join(_own, _of_chunk(_own, func.coalesce(bindparam("space"), _SPACE_OF_BOT)))
+    .join(_own, _of_chunk(_own, func.coalesce(bindparam("space"), SPACE_OF_BOT)))
     .where(t.chunks.c.key.in_(listed("keys")))
 )
 _KEYS: Final = scoped(t.embeddings.c.chunk_key, of=(t.embeddings,)).where(
-    equals(t.embeddings.c.bot_id), t.embeddings.c.space == func.coalesce(bindparam("space"), _SPACE_OF_BOT)
+    equals(t.embeddings.c.bot_id), t.embeddings.c.space == func.coalesce(bindparam("space"), SPACE_OF_BOT)
 )
 _FIRST_KEY: Final = (
     _KEYS.where(t.embeddings.c.chunk_key >= bindparam("from")).order_by(t.embeddings.c.chunk_key).limit(1)
@@ -149,7 +147,7 @@ def sample_texts(
     steps = max(1, limit - 1)
     wanted = [first + (last - first) * step // steps for step in range(min(limit, steps + 1))]
     keys = {transaction.value(_FIRST_KEY, **given, **{"from": key}) for key in wanted}
-    rows = transaction.rows(_SAMPLE, **given, keys=json.dumps(sorted(keys)))
+    rows = transaction.rows(_SAMPLE, **given, keys=as_list(sorted(keys)))
     vectors = to_vectors([row.vector for row in rows]) if rows else ()
     return list(zip(_texts(slices, rows), vectors, strict=True))
 
@@ -175,8 +173,7 @@ def put_embeddings(
     if vectors.ndim != 2 or not len(keys) == len(content_hashes) == len(vectors):
         raise InvalidEmbeddingError(f"{len(keys)} chunks need as many vectors; the array's shape is {vectors.shape}")
     present: set[int] = set()
-    for start in range(0, len(keys), _KEYS_PER_STATEMENT):
-        some = json.dumps([int(key) for key in keys[start : start + _KEYS_PER_STATEMENT]])
+    for some in as_lists([int(key) for key in keys]):
         present.update(row.key for row in transaction.rows(_PRESENT, bot_id=bot_id, keys=some))
     stored = np.ascontiguousarray(vectors, "<f4")
     rows = [

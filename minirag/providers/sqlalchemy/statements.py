@@ -47,7 +47,7 @@ __all__ = [
     "INSERT_VERSIONS", "LAST_MESSAGE_NUMBER", "LOG", "MARK_STALE", "MESSAGES", "MESSAGE_NUMBER", "NONCE",
     "ORDER", "PUT_BOT", "PUT_CHAT", "PUT_MESSAGE", "PUT_SECRET", "PUT_SETTING", "PUT_SOURCE", "PUT_TENANT_KEY", "PUT_USAGE",
     "REPLACE_DOCUMENTS", "RETITLE_VERSION", "SEARCH_STATE", "SECRETS", "SETTING", "SOURCE", "SOURCES",
-    "SOURCE_AT", "STATES_OF_KEYS", "STATES_PAGE", "STATES_PAGE_BY_STALE", "TENANTS", "TENANT_BY_SLUG",
+    "SOURCE_AT", "SPACE_OF_BOT", "STATES_OF_KEYS", "STATES_PAGE", "STATES_PAGE_BY_STALE", "TENANTS", "TENANT_BY_SLUG",
     "TENANT_KEYS", "UPDATE_BOT_LOG", "UPDATE_DOCUMENT", "UPDATE_TENANT", "USAGE", "USAGE_EVENTS",
     "USAGE_EVENTS_OF_BOT", "USAGE_OF_BOT", "VECTORS_BY_HASH", "VECTORS_OF_KEYS", "VECTORS_PAGE", "VERSION",
     "VERSIONS", "VERSIONS_OF_DOCUMENTS", "VERSION_LENGTH", "count_documents", "documents_page",
@@ -337,10 +337,10 @@ CHUNKS_OF_DOCUMENTS: Final = scoped(t.chunks.c.document_id, t.chunks.c.key, of=(
 DELETE_CHUNKS: Final = erase(t.chunks).where(equals(t.chunks.c.bot_id), t.chunks.c.document_id.in_(listed("ids")))
 
 # ---------------------------------------------------------------- embeddings
-_SPACE_OF_BOT: Final = scoped(t.bots.c.fingerprint, of=(t.bots,)).where(equals(t.bots.c.id, "bot_id")).scalar_subquery()
+SPACE_OF_BOT: Final = scoped(t.bots.c.fingerprint, of=(t.bots,)).where(equals(t.bots.c.id, "bot_id")).scalar_subquery()
 _VECTORS: Final = (
     scoped(t.embeddings.c.chunk_key, t.embeddings.c.vector, of=(t.embeddings,))
-    .where(equals(t.embeddings.c.bot_id), t.embeddings.c.space == _SPACE_OF_BOT)
+    .where(equals(t.embeddings.c.bot_id), t.embeddings.c.space == SPACE_OF_BOT)
     .order_by(t.embeddings.c.chunk_key)
 )
 VECTORS_PAGE: Final = _VECTORS.where(t.embeddings.c.chunk_key > bindparam("after")).limit(bindparam("limit"))

@@ -19,6 +19,7 @@ from minirag.providers.sqlalchemy import statements as s
 from minirag.providers.sqlalchemy.changes import COUNTERS, BotChanges
 from minirag.providers.sqlalchemy.fields import declared_fields, fill, redeclare
 from minirag.providers.sqlalchemy.reader import SqlAlchemyReader
+from minirag.providers.sqlalchemy.scoping import as_lists
 from minirag.providers.sqlalchemy.versions import write_versions
 from minirag.types import MetadataValue, utc_now
 
@@ -131,8 +132,7 @@ class SqlAlchemyWriter(SqlAlchemyReader, Writer):
         if not document_ids:
             return 0
         changes, removed = BotChanges.load(self._transaction, bot_id), 0
-        for start in range(0, len(document_ids), _DOCUMENTS_PER_STATEMENT):
-            ids = json.dumps(list(document_ids[start : start + _DOCUMENTS_PER_STATEMENT]))
+        for ids in as_lists(list(document_ids), _DOCUMENTS_PER_STATEMENT):
             rows = self._transaction.rows(s.DOCUMENTS_BY_ID, bot_id=bot_id, ids=ids)
             keys = changes.chunk_keys([row.id for row in rows])
             for row in rows:
