@@ -131,7 +131,7 @@ class AllowedChunks:
         absent = np.isnan(scores)
         if absent.any():
             if not self._rebuild:
-                raise StaleViewError
+                raise StaleViewError(keys[absent])
             keys, scores = keys[~absent], scores[~absent]
         order = np.lexsort((keys, -scores))
         order = order[: np.count_nonzero(scores > -np.inf)]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 import numpy as np
 
 from minirag._services.snapshots import SnapshotFolder
+from minirag.errors import VectorIndexError
 from minirag.interfaces import KeywordIndex, KeywordPartition, TenantScope, VectorIndex, VectorPartition
 from minirag.interfaces.records import LogPosition
 from minirag.interfaces.snapshots import SnapshotDamagedError, SnapshotReader
@@ -37,7 +38,15 @@ _LOG = logging.getLogger("minirag")
 
 
 class StaleViewError(Exception):
-    """The reader's view is older than the partition: another thread has seen later writes. Never leaves `_services`."""
+    """The reader's view is older than the partition: another thread has seen later writes. Never leaves `_services`.
+
+    Attributes:
+        keys: those that the view does not know.
+    """
+
+    def __init__(self, keys: Keys = _NONE) -> None:
+        super().__init__()
+        self.keys = keys
 
 
 @dataclass(slots=True)
@@ -49,6 +58,7 @@ class Loaded(Generic[P]):
         load: makes a partition of a snapshot.
         changed: entries that came or went since the partition was last kept in a snapshot.
         size: the bytes it is counted with.
+        remote: whether its entries are kept outside this process.
     """
 
     partition: P
@@ -58,6 +68,7 @@ class Loaded(Generic[P]):
     position: LogPosition = _EMPTY
     changed: int = 0
     size: int = _OVERHEAD
+    remote: bool = False
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
@@ -156,10 +167,11 @@ class Partitions:
         return self._loaded.get(name)
 
     def forget(self, tenant_id: str, bot_id: str | None = None) -> None:
-        """Drop the partitions of a bot, or of a whole tenant, and their snapshots. If there still is such a bot, they are made anew."""
+        """Drop the partitions of a bot, or of a whole tenant, wherever they are kept: there is no such bot any more."""
         self._drop(lambda name: name[0] == tenant_id and bot_id in (None, name[1]))
         if self.snapshots is not None:
             self.snapshots.delete(tenant_id, bot_id)
+        self._drop_kept(tenant_id, bot_id)
 
     def forget_spaces(self, scope: TenantScope, bot_id: str, *, keep: str) -> None:
         """Drop a bot's vectors of every other embedding space than the one of this fingerprint."""
@@ -167,11 +179,35 @@ class Partitions:
         self._drop(lambda name: name[:2] == (scope.tenant_id, bot_id) and name[2] not in kept)
         if self.snapshots is not None:
             self.snapshots.delete(scope.tenant_id, bot_id, keep=kept)
+        self._drop_kept(scope.tenant_id, bot_id, keep=keep)
 
     def damaged(self, scope: TenantScope, bot_id: str) -> None:
         """Drop a bot's partitions and snapshots, of which a search has found one to be damaged."""
-        _LOG.warning("a snapshot of bot %s was damaged; its index is made anew from the database", bot_id)
-        self.forget(scope.tenant_id, bot_id)
+        _LOG.warning("an index of bot %s was damaged or lost; it is made anew from the database", bot_id)
+        self.make_anew(scope.tenant_id, bot_id)
+
+    def make_anew(self, tenant_id: str, bot_id: str) -> None:
+        """Drop a bot's partitions of this process, and its snapshots; the next search has them made anew."""
+        self._drop(lambda name: name[:2] == (tenant_id, bot_id))
+        if self.snapshots is not None:
+            self.snapshots.delete(tenant_id, bot_id)
+
+    def purge(self, reader: Reader, scope: TenantScope, bot: BotRecord, keys: Keys) -> None:
+        """Take those keys out of a bot's vectors that are no chunks of it, if the vectors are kept outside this process.
+
+        Two processes that apply the same part of the log there may leave a key of a chunk that has gone since: one has
+        added it after the other has removed it.
+
+        Args:
+            reader: of a view that began after the keys were met, so that none of them can be of a later write.
+        """
+        loaded = self._loaded.get((scope.tenant_id, bot.id, bot.space.fingerprint))
+        if loaded is None or not loaded.remote or not len(keys):
+            return
+        present = reader.order(bot.id, keys)
+        gone = np.array([key for key in keys.tolist() if key not in present], np.int64)
+        with loaded.lock:
+            loaded.partition.apply(gone, _NONE, np.empty((0, bot.space.dimension), dtype=np.float32))
 
     def clear(self) -> None:
         """Drop every partition; snapshots stay."""
@@ -219,7 +255,7 @@ class Partitions:
         loaded: Loaded[P] = entry
         with loaded.lock:
             if loaded.position == _EMPTY and wanted != _EMPTY:
-                self._begin_with_snapshot(name, loaded, source)
+                self._begin(name, loaded, source)
             have = loaded.position
             if have.sequence > wanted.sequence and not rebuild:
                 raise StaleViewError
@@ -230,18 +266,28 @@ class Partitions:
             else:
                 # A new partition, not a cleared one: searches under way keep the one they began with.
                 partition = source.make()
+                if loaded.remote:
+                    partition.clear()  # of which searches under way take note
                 if wanted.sequence:
                     for _, added in source.feed(None):
                         partition.apply(_NONE, *added)
                 loaded.partition = partition
                 loaded.changed = len(partition)
+            if loaded.remote and have != wanted:
+                loaded.partition.keep(wanted)
             loaded.position = wanted
             partition = loaded.partition
         self._count(name, loaded)
         self.changed(name, loaded)
         return partition
 
-    def _begin_with_snapshot(self, name: PartitionName, loaded: Loaded[P], source: _Source[P]) -> None:
+    def _begin(self, name: PartitionName, loaded: Loaded[P], source: _Source[P]) -> None:
+        """Have a new partition stand where what is kept of it does: outside this process, or in a snapshot."""
+        kept = loaded.partition.kept()
+        if kept is not None:
+            loaded.remote = True
+            loaded.position = kept
+            return
         if self.snapshots is None or not source.form:
             return
         try:
@@ -255,6 +301,13 @@ class Partitions:
             return
         loaded.position = header.position
         loaded.changed = 0
+
+    def _drop_kept(self, tenant_id: str, bot_id: str | None, *, keep: str | None = None) -> None:
+        try:
+            self._vectors.drop(tenant_id, bot_id, keep=keep)
+        except VectorIndexError as problem:
+            # Nothing finds them any more: not the storage, and not the next bot, which has another id.
+            _LOG.warning("vectors of bot %s that has gone stay in the index: %s", bot_id or "(all)", problem)
 
     def _count(self, name: PartitionName, entry: Loaded[Any]) -> None:
         """Count what a partition takes now, and let the least recently used ones go while all take more than the budget."""

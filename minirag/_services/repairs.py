@@ -92,7 +92,7 @@ def _drop_snapshots(core: Core, scope_of: ScopeOf, before: Examination) -> None:
     for fault in [*damaged, *snapshot_faults(core, scopes, deep=False, tell=ignore)]:
         scope = scopes.get(fault.tenant_id or "")
         if scope is not None and fault.bot_id is not None:
-            core.partitions.forget(scope.tenant_id, fault.bot_id)
+            core.partitions.make_anew(scope.tenant_id, fault.bot_id)
         fault.path.unlink(missing_ok=True)
 
 

@@ -208,6 +208,7 @@ def _search_until_consistent(
         _MovedError: if the bot's space is not the queries' any more.
     """
     damage: SnapshotDamagedError | None = None
+    strays: Keys | None = None
     for attempt in range(_PATIENCE + 1):
         bot.core.check()
         with bot.core.storage.read(bot.scope) as reader:
@@ -216,12 +217,16 @@ def _search_until_consistent(
             if space is not None and state.record.space.fingerprint != space:
                 raise _MovedError
             try:
+                if strays is not None:
+                    bot.core.partitions.purge(reader, bot.scope, state.record, strays)
                 return state.record, [
                     _look(bot, reader, state, query, rebuild=attempt == _PATIENCE) for query in queries
                 ]
-            except StaleViewError:
+            except StaleViewError as problem:
+                strays = problem.keys
                 continue
             except SnapshotDamagedError as problem:
+                strays = None
                 damage = problem
         bot.core.partitions.damaged(bot.scope, bot.bot_id)
     raise VectorIndexError(
@@ -245,7 +250,8 @@ def _look(bot: BotContext, reader: Reader, state: SearchState, query: _Query, *,
     rows = reader.hydrate(record.id, ranked.keys[best])
     if len(rows) < len(best):
         if not rebuild:
-            raise StaleViewError
+            found = ranked.keys[best]
+            raise StaleViewError(found[[key not in rows for key in found.tolist()]])
         best = best[[key in rows for key in ranked.keys[best].tolist()]]
     hits = _hits(record, rows, ranked, best)
     seconds = {"rank": ranking - started, "hydrate": time.perf_counter() - ranking}
@@ -286,7 +292,7 @@ def _rank(bot: BotContext, reader: Reader, state: SearchState, query: _Query, *,
     if absent.any():
         if not rebuild:
             # Another thread moved one partition on while this one looked; in a newer view both stand at one position.
-            raise StaleViewError
+            raise StaleViewError(keys[absent])
         keys, dense_scores, keyword_scores = keys[~absent], dense_scores[~absent], keyword_scores[~absent]
     dense_scores = _cosines(dense_scores)
     weight = fusion.dense_weight(query.known, state.known_words / state.words if state.words else None)

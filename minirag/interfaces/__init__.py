@@ -13,6 +13,7 @@ from minirag.interfaces.scope import TenantScope
 from minirag.interfaces.snapshots import (
     LazyArray,
     LogFedPartition,
+    PartitionLostError,
     SnapshotDamagedError,
     SnapshotReader,
     SnapshotWriter,
@@ -44,6 +45,7 @@ __all__ = [
     "ParsedDocument",
     "Parser",
     "ParserInput",
+    "PartitionLostError",
     "Passage",
     "PromptMessage",
     "ProviderContext",

@@ -9,11 +9,27 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["LazyArray", "LogFedPartition", "SnapshotDamagedError", "SnapshotReader", "SnapshotWriter"]
+    from minirag.interfaces.records import LogPosition
+
+__all__ = [
+    "LazyArray",
+    "LogFedPartition",
+    "PartitionLostError",
+    "SnapshotDamagedError",
+    "SnapshotReader",
+    "SnapshotWriter",
+]
 
 
 class SnapshotDamagedError(Exception):
     """A snapshot's bytes are not those that were written. The partition is fed from the storage again; never leaves the core."""
+
+
+class PartitionLostError(SnapshotDamagedError):
+    """What a partition keeps outside this process is gone, or older than this process has seen it, or was cleared by another.
+
+    The core makes a new handle, and feeds it from where `kept` then says that it stands.
+    """
 
 
 class LazyArray(ABC):
@@ -91,6 +107,24 @@ class LogFedPartition(ABC):
     def pending(self) -> int:
         """How many entries `optimize` would settle: found now, but more slowly than they could be. 0 if none."""
         return 0
+
+    def kept(self) -> LogPosition | None:
+        """Return up to where the log has been applied to what is kept outside this process, `LogPosition(0, 0)` if nowhere.
+
+        None for a partition that lives in this process alone. One that does not is fed by every process that uses it:
+        overlapping parts of the log may be applied by several at once, which does no harm, since a key is never used
+        again once it was removed. Its `search`, `scores`, `apply` and `keep` raise `PartitionLostError` where what is
+        kept has a lower sequence than this handle has seen, or was cleared since by another.
+        """
+        return None
+
+    def keep(self, position: LogPosition) -> None:
+        """Note, beside what is kept outside this process, that all of the log up to `position` is applied.
+
+        Raises:
+            PartitionLostError: if another handle has cleared the partition since this one began.
+        """
+        del position
 
     def optimize(self, stop: Callable[[], bool]) -> None:
         """Settle what is pending, beside running searches; called by one thread at a time.

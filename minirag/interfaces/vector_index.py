@@ -31,7 +31,7 @@ class VectorPartition(LogFedPartition):
     V8. `scores(query, keys)` returns the score of each key, NaN for an absent one.
     V9. A removed key is never returned again unless it is added again.
     V10. One writer and many readers may work at once; a reader sees the state before or after an `apply`, nothing between.
-    V11. `clear()` empties the partition.
+    V11. `clear()` empties the partition. Where it is kept outside this process, other handles on it notice (see `kept`).
     V12. A partition that was loaded from a snapshot answers as the one that wrote it did, and goes on from there.
     V13. `optimize` changes no answer of an `exact` search, and loses no `apply` that came meanwhile.
     """
@@ -88,6 +88,10 @@ class VectorIndex(ABC):
         """
         del scope, bot_id, space, snapshot
         raise NotImplementedError(f"{type(self).__name__} declares no snapshot_format")
+
+    def drop(self, tenant_id: str, bot_id: str | None = None, *, keep: str | None = None) -> None:
+        """Delete what is kept outside this process of a bot, or of a whole tenant, but for the space of the fingerprint `keep`."""
+        return
 
     def close(self) -> None:
         """Free what the index holds."""
