@@ -252,7 +252,7 @@ class Bot:
         with core.storage.write(self._context.scope) as writer:
             self._context.record(writer)
             writer.delete_bot(self.id)
-        core.partitions.forget(self._context.scope.tenant_id, self.id)
+        core.partitions.forget(self._context.scope, self.id)
         core.engines.forget(self._context.scope.tenant_id, self.id)
 
     def __repr__(self) -> str:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from minirag._services.core import Core
 from minirag.errors import InvalidInputError, TenantExistsError, TenantNotFoundError
+from minirag.interfaces import TenantScope
 from minirag.models.checks import check_text, clipped
 from minirag.models.tenants import Tenant
 from minirag.types import new_id, utc_now
@@ -21,8 +22,9 @@ _UNSET: Final[Any] = object()
 class Tenants:
     """The tenants of a workspace. A slug is 1 to 63 lower-case letters, digits and inner hyphens."""
 
-    def __init__(self, core: Core) -> None:
+    def __init__(self, core: Core, scope_of: Callable[[str], TenantScope]) -> None:
         self._core = core
+        self._scope_of = scope_of
 
     def create(self, slug: str, name: str | None = None) -> Tenant:
         """Add a tenant and return it; its name is the slug unless another is given.
@@ -91,7 +93,7 @@ class Tenants:
         tenant = self.get(slug)
         with self._core.storage.directory(write=True) as directory:
             directory.delete_tenant(tenant)
-        self._core.partitions.forget(tenant.id)
+        self._core.partitions.forget(self._scope_of(tenant.id))
         self._core.engines.forget(tenant.id)
 
     def __repr__(self) -> str:

@@ -132,7 +132,7 @@ class Workspace:
             ref = getattr(self._defaults, kind)
             if ref is not None and ref.provider != INSTANCE:
                 self._registry.find(kind, ref.provider)
-        self.tenants = Tenants(self._core)
+        self.tenants = Tenants(self._core, mint_scope)
 
     @classmethod
     def open(

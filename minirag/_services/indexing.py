@@ -166,12 +166,12 @@ class Partitions:
         """Return a partition if it is loaded."""
         return self._loaded.get(name)
 
-    def forget(self, tenant_id: str, bot_id: str | None = None) -> None:
+    def forget(self, scope: TenantScope, bot_id: str | None = None) -> None:
         """Drop the partitions of a bot, or of a whole tenant, wherever they are kept: there is no such bot any more."""
-        self._drop(lambda name: name[0] == tenant_id and bot_id in (None, name[1]))
+        self._drop(lambda name: name[0] == scope.tenant_id and bot_id in (None, name[1]))
         if self.snapshots is not None:
-            self.snapshots.delete(tenant_id, bot_id)
-        self._drop_kept(tenant_id, bot_id)
+            self.snapshots.delete(scope.tenant_id, bot_id)
+        self._drop_kept(scope, bot_id)
 
     def forget_spaces(self, scope: TenantScope, bot_id: str, *, keep: str) -> None:
         """Drop a bot's vectors of every other embedding space than the one of this fingerprint."""
@@ -179,7 +179,7 @@ class Partitions:
         self._drop(lambda name: name[:2] == (scope.tenant_id, bot_id) and name[2] not in kept)
         if self.snapshots is not None:
             self.snapshots.delete(scope.tenant_id, bot_id, keep=kept)
-        self._drop_kept(scope.tenant_id, bot_id, keep=keep)
+        self._drop_kept(scope, bot_id, keep=keep)
 
     def damaged(self, scope: TenantScope, bot_id: str) -> None:
         """Drop a bot's partitions and snapshots, of which a search has found one to be damaged."""
@@ -302,9 +302,9 @@ class Partitions:
         loaded.position = header.position
         loaded.changed = 0
 
-    def _drop_kept(self, tenant_id: str, bot_id: str | None, *, keep: str | None = None) -> None:
+    def _drop_kept(self, scope: TenantScope, bot_id: str | None, *, keep: str | None = None) -> None:
         try:
-            self._vectors.drop(tenant_id, bot_id, keep=keep)
+            self._vectors.drop(scope, bot_id, keep=keep)
         except VectorIndexError as problem:
             # Nothing finds them any more: not the storage, and not the next bot, which has another id.
             _LOG.warning("vectors of bot %s that has gone stay in the index: %s", bot_id or "(all)", problem)

@@ -89,7 +89,7 @@ class VectorIndex(ABC):
         del scope, bot_id, space, snapshot
         raise NotImplementedError(f"{type(self).__name__} declares no snapshot_format")
 
-    def drop(self, tenant_id: str, bot_id: str | None = None, *, keep: str | None = None) -> None:
+    def drop(self, scope: TenantScope, bot_id: str | None = None, *, keep: str | None = None) -> None:
         """Delete what is kept outside this process of a bot, or of a whole tenant, but for the space of the fingerprint `keep`."""
         return
 

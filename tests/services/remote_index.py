@@ -40,9 +40,9 @@ class RemoteIndex(VectorIndex):
     def partition(self, scope: TenantScope, bot_id: str, space: EmbeddingSpace) -> RemotePartition:
         return RemotePartition(self, (scope.tenant_id, bot_id, space.fingerprint))
 
-    def drop(self, tenant_id: str, bot_id: str | None = None, *, keep: str | None = None) -> None:
+    def drop(self, scope: TenantScope, bot_id: str | None = None, *, keep: str | None = None) -> None:
         for name in list(self.server):
-            if name[0] == tenant_id and bot_id in (None, name[1]) and name[2] != keep:
+            if name[0] == scope.tenant_id and bot_id in (None, name[1]) and name[2] != keep:
                 del self.server[name]
 
 
