@@ -19,6 +19,7 @@ from minirag._services.profiles import Defaults
 from minirag._services.secrets import Secrets
 from minirag._services.snapshots import SnapshotFolder
 from minirag._services.steps import Steps, run
+from minirag._services.turns import Turns
 from minirag.config import WorkspaceConfig, config_from, config_from_environment
 from minirag.errors import InvalidInputError, TenantNotFoundError
 from minirag.interfaces import (
@@ -111,7 +112,8 @@ class Workspace:
         snapshots = None
         if cache is not None:
             snapshots = SnapshotFolder(Path(cache), storage.workspace_id, read_only=storage.read_only)
-        partitions = Partitions(index, keywords, budget=memory_budget, snapshots=snapshots)
+        turns = Turns(remote=storage.remote or index.remote)
+        partitions = Partitions(index, keywords, budget=memory_budget, snapshots=snapshots, turns=turns)
         self._core = Core(
             storage=storage,
             partitions=partitions,
@@ -120,6 +122,7 @@ class Workspace:
             engines=engines,
             secrets=Secrets(storage, Vault(master)),
             fetcher=make_fetcher(url_policy),
+            turns=turns,
             location=shown(location),
         )
         self._defaults = Defaults(

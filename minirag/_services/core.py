@@ -8,6 +8,7 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NoReturn
 
+from minirag._services.turns import Turns
 from minirag.errors import BotNotFoundError, ForkedWorkspaceError, WorkspaceClosedError
 from minirag.interfaces import Storage, TenantScope
 from minirag.interfaces.fetcher import Fetcher
@@ -57,6 +58,7 @@ class Core:
     engines: Engines
     secrets: Secrets
     fetcher: Fetcher
+    turns: Turns
     location: str
     probed: Probed = field(default_factory=Probed)
     pid: int = field(default_factory=os.getpid)

@@ -6,12 +6,14 @@ import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 import numpy as np
 
 from minirag._services.snapshots import SnapshotFolder
+from minirag._services.turns import Turns
 from minirag.errors import VectorIndexError
 from minirag.interfaces import KeywordIndex, KeywordPartition, TenantScope, VectorIndex, VectorPartition
 from minirag.interfaces.records import LogPosition
@@ -33,6 +35,9 @@ _EMPTY: Final = LogPosition(0, 0)
 _NONE: Final[Keys] = np.empty(0, dtype=np.int64)
 _OVERHEAD: Final = 4_096
 """Bytes that an entry costs beside what its partition says of itself."""
+
+_FAR: Final = 100
+"""So many log rows are not applied in the time of a search."""
 
 _LOG = logging.getLogger("minirag")
 
@@ -108,11 +113,13 @@ class Partitions:
         *,
         budget: int | None = None,
         snapshots: SnapshotFolder | None = None,
+        turns: Turns | None = None,
     ) -> None:
         self._vectors = vectors
         self._keywords = keywords
         self._budget = budget
         self.snapshots = snapshots
+        self._turns = turns or Turns()
         self._loaded: OrderedDict[PartitionName, Loaded[Any]] = OrderedDict()
         self._size = 0
         self._lock = threading.Lock()
@@ -253,7 +260,7 @@ class Partitions:
                 self._size += entry.size
             self._loaded.move_to_end(name)
         loaded: Loaded[P] = entry
-        with loaded.lock:
+        with self._writing(loaded, far=wanted.sequence - loaded.position.sequence > _FAR):
             if loaded.position == _EMPTY and wanted != _EMPTY:
                 self._begin(name, loaded, source)
             have = loaded.position
@@ -280,6 +287,18 @@ class Partitions:
         self._count(name, loaded)
         self.changed(name, loaded)
         return partition
+
+    @contextmanager
+    def _writing(self, loaded: Loaded[P], *, far: bool) -> Iterator[None]:
+        """Hold a partition's lock. Others search meanwhile if that means to wait for it, or to go `far` with it."""
+        if not loaded.lock.acquire(blocking=False):
+            with self._turns.stepping_aside():
+                loaded.lock.acquire()
+        try:
+            with self._turns.stepping_aside() if far else nullcontext():
+                yield
+        finally:
+            loaded.lock.release()
 
     def _begin(self, name: PartitionName, loaded: Loaded[P], source: _Source[P]) -> None:
         """Have a new partition stand where what is kept of it does: outside this process, or in a snapshot."""

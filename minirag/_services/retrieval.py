@@ -211,7 +211,7 @@ def _search_until_consistent(
     strays: Keys | None = None
     for attempt in range(_PATIENCE + 1):
         bot.core.check()
-        with bot.core.storage.read(bot.scope) as reader:
+        with bot.core.turns, bot.core.storage.read(bot.scope) as reader:
             state = bot.state(reader)
             bot.seen = state.record
             if space is not None and state.record.space.fingerprint != space:

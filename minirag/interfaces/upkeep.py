@@ -53,6 +53,9 @@ class StoredFault:
 class Upkeep(ABC):  # noqa: B024 - a part of `Storage`, which is abstract; a storage need not be able to do this
     """What a storage can do with itself as a whole. A storage that leaves a method as it is says that it cannot."""
 
+    remote: bool = False
+    """Whether it asks a server: searches then wait for it, and more of them go on at once."""
+
     def verify(self, scope: TenantScope | None, *, deep: bool = True, tell: Tell = ignore) -> Iterator[StoredFault]:
         """Yield what is wrong with a tenant's rows; without a scope, with the database itself: file, schema, references.
 

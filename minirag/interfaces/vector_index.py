@@ -71,6 +71,9 @@ class VectorPartition(LogFedPartition):
 class VectorIndex(ABC):
     """Makes partitions. What it holds can be thrown away at any moment and fed again."""
 
+    remote: bool = False
+    """Whether its partitions are kept by a server: searches then wait for it, and more of them go on at once."""
+
     @abstractmethod
     def partition(self, scope: TenantScope, bot_id: str, space: EmbeddingSpace) -> VectorPartition:
         """Return a new, empty partition; its caller feeds it from the log."""
