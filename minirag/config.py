@@ -26,6 +26,7 @@ ENVIRONMENT: Final[Mapping[str, str]] = {
     "MINIRAG_CACHE_DIR": "cache_dir",
     "MINIRAG_MEMORY_BUDGET": "memory_budget",
     "MINIRAG_DURABILITY": "durability",
+    "MINIRAG_ENV_CREDENTIALS": "env_credentials",
     "MINIRAG_READ_ONLY": "read_only",
 }
 """Environment variables and the settings they give; read by `Workspace.from_env()` and the command line alone."""
@@ -48,6 +49,7 @@ class WorkspaceConfig(InputModel):
     durability: Literal["normal", "full"] = "normal"
     url_policy: UrlPolicy | None = None
     plugins: tuple[str, ...] | None = None
+    env_credentials: bool = False
     read_only: bool = False
 
     @field_validator("memory_budget", mode="before")

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Engines", "ParserChoice", "ProviderSource"]
 
+_SERVER = "base_url"
 _KINDS: Mapping[str, type[Any]] = {"embedder": Embedder, "llm": LLM, "reranker": Reranker, "chunker": Chunker}
 
 
@@ -53,9 +54,22 @@ class Engines:
     an application gave for a tenant's bot are never another tenant's.
     """
 
-    def __init__(self, providers: ProviderSource, parse_ref: Callable[[ProviderKind, object], ProviderRef]) -> None:
+    def __init__(
+        self,
+        providers: ProviderSource,
+        parse_ref: Callable[[ProviderKind, object], ProviderRef],
+        *,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        """Make engines from `providers`.
+
+        Args:
+            environment: variables that credentials come from where a bot has none; None if it must have its own.
+        """
         self._providers = providers
         self._parse_ref = parse_ref
+        self._environment = environment
+        self._defaults: set[str] = set()
         self._parsers: dict[tuple[str, str | None], tuple[str, Parser] | None] = {}
         self._made: dict[str, Any] = {}
         self._given: dict[tuple[str | None, str, str], Any] = {}
@@ -77,7 +91,10 @@ class Engines:
                 f"{kind}={clipped(value)}: give a provider's name such as 'name:model', a mapping "
                 f"{{'provider': ..., 'options': {{...}}}}, or an instance of minirag.interfaces.{interface.__name__}"
             )
-        return self._parse_ref(kind, value)
+        ref = self._parse_ref(kind, value)
+        if tenant_id is None:
+            self._defaults.add(_name(kind, ref))
+        return ref
 
     def check(
         self, profile: BotProfile, kinds: Iterable[ProviderKind], credentials: Mapping[str, str], tenant_id: str
@@ -185,8 +202,15 @@ class Engines:
         raise ProviderNotFoundError(message + f"tenant.bot(name, create=True, {kind}=...)")
 
     def create(self, kind: ProviderKind, ref: ProviderRef, credentials: Mapping[str, str]) -> Any:
-        """Return a new provider, which its caller closes."""
-        return self._providers.create(kind, ref, ProviderContext(credentials=credentials))
+        """Return a new provider, which its caller closes.
+
+        The process's own credentials go to servers that the workspace chose, and to the vendors' own, but to no server that
+        a bot names: whoever may set a bot's `base_url` could read them there.
+        """
+        environment = self._environment
+        if environment is None or (_SERVER in ref.options and _name(kind, ref) not in self._defaults):
+            environment = {}
+        return self._providers.create(kind, ref, ProviderContext(credentials=credentials, environment=environment))
 
     def _shared(self, kind: ProviderKind, ref: ProviderRef) -> Any:
         return self._kept(_name(kind, ref), lambda: self.create(kind, ref, {}))

@@ -33,6 +33,8 @@ class ProviderSpec:
         extra: the extra that installs them, such as `"pdf"`.
         extensions: for parsers: file extensions, lower case with the dot.
         media_types: for parsers: media types of downloads.
+        environment: credentials and the environment variables that hold them, such as `("api_key", "OPENAI_API_KEY")`;
+            read only where a workspace was opened with `env_credentials=True`.
     """
 
     name: str
@@ -43,6 +45,7 @@ class ProviderSpec:
     extra: str | None = None
     extensions: tuple[str, ...] = ()
     media_types: tuple[str, ...] = ()
+    environment: tuple[tuple[str, str], ...] = ()
     interface_version: int = INTERFACE_VERSION
 
 
@@ -53,9 +56,11 @@ class ProviderContext:
     Attributes:
         credentials: decrypted secrets of the bot, such as `{"api_key": "..."}`; kept out of every repr.
         location: for storage and indexes: a folder's path or a database URL, else None.
+        environment: variables that credentials which were not given may come from; empty unless the workspace allows it.
         settings: for storage and indexes: what the workspace was opened with, such as `durability` and `read_only`.
     """
 
     credentials: Mapping[str, str] = field(default_factory=dict, repr=False)
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     location: str | None = None
     settings: Mapping[str, object] = field(default_factory=dict, repr=False)

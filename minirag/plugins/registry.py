@@ -5,6 +5,7 @@ from __future__ import annotations
 import traceback
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pkgutil import resolve_name
 from typing import Any, Final, Literal, NoReturn, overload
 
@@ -163,6 +164,7 @@ class Registry:
         entry = self.find(kind, ref.provider)
         if missing := entry.missing_modules:
             raise _not_installed(entry, missing)
+        context = _with_environment(entry, context)
         options = _checked_options(entry, ref.options)
         factory = _imported(entry, entry.spec.factory)
         with _foreign_code(entry, "could not be made", secrets=context.credentials.values()):
@@ -175,6 +177,18 @@ class Registry:
                 provider=entry.name,
             )
         return made
+
+
+def _with_environment(entry: RegisteredSpec, context: ProviderContext) -> ProviderContext:
+    """Return a context whose missing credentials come from those variables that the provider names, and no other."""
+    if not context.environment:
+        return context
+    found = {
+        name: context.environment[variable]
+        for name, variable in entry.spec.environment
+        if name not in context.credentials and context.environment.get(variable)
+    }
+    return replace(context, credentials={**context.credentials, **found}, environment={})
 
 
 def parse_ref(kind: ProviderKind, value: object) -> ProviderRef:

@@ -94,6 +94,7 @@ OPEN_SETTINGS: dict[str, list[Any]] = {
         {"timeout": float("nan")},
     ],
     "plugins": [5, "name", b"name", True, [5], [b"x"], {"a": 1}.keys],
+    "env_credentials": bad.FLAG,
     "read_only": bad.FLAG,
 }
 ROWS: dict[str, Row] = {
@@ -122,6 +123,7 @@ ROWS: dict[str, Row] = {
             "memory_budget": [0, -1, True, "5", 2.5],
             "url_policy": [5, "x", {"bogus": 1}],
             "plugins": [5, "name", [5]],
+            "env_credentials": bad.FLAG,
             "registry": [5, "x", object()],
             "cache_dir": [5, b"x", "", ["x"]],
             "location": [5, b"x", ["x"]],
