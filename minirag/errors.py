@@ -3,6 +3,7 @@
 ```text
 MiniRAGError
 ├── InvalidInputError (also ValueError)      an argument is wrong; nothing was changed
+│   ├── ArchiveError                         an archive of a tenant that is damaged, or is none
 │   ├── ConfigurationError                   a setting, a configuration file or an environment variable
 │   ├── FilterError                          a `where=` that cannot be understood
 │   ├── InvalidDocumentError                 a document's text, key or title
@@ -65,6 +66,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AmbiguousKeyError",
+    "ArchiveError",
     "BlockedAddressError",
     "BotNotFoundError",
     "ChatNotFoundError",
@@ -123,6 +125,10 @@ class MiniRAGError(Exception):
 
 class InvalidInputError(MiniRAGError, ValueError):
     """An argument has the wrong type or value. Nothing was changed."""
+
+
+class ArchiveError(InvalidInputError):
+    """An archive of a tenant is damaged, of a form that is not known, or none at all. Nothing was imported."""
 
 
 class ConfigurationError(InvalidInputError):
@@ -213,7 +219,17 @@ class SchemaVersionError(StorageError):
 
 
 class VectorIndexError(MiniRAGError):
-    """An index could not be built, fed or searched."""
+    """An index could not be built, fed or searched.
+
+    Attributes:
+        retryable: whether the same call may succeed later.
+    """
+
+    retryable = False
+
+    def __init__(self, message: str, *, retryable: bool = False) -> None:
+        super().__init__(message)
+        self.retryable = retryable
 
 
 class EmbeddingError(MiniRAGError):

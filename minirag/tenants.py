@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Sequence
 from typing import Any, Final
@@ -10,6 +11,7 @@ from minirag._services.core import Core
 from minirag.errors import InvalidInputError, TenantExistsError, TenantNotFoundError
 from minirag.interfaces import TenantScope
 from minirag.models.checks import check_text, clipped
+from minirag.models.moving import ExportReport, ImportReport, MoveProgress
 from minirag.models.tenants import Tenant
 from minirag.types import new_id, utc_now
 
@@ -65,7 +67,7 @@ class Tenants:
         """Return every tenant, sorted by slug."""
         self._core.check()
         with self._core.storage.directory() as directory:
-            return directory.tenants()
+            return [tenant for tenant in directory.tenants() if _SLUG.fullmatch(tenant.slug)]
 
     def update(self, slug: str, *, name: str = _UNSET, new_slug: str = _UNSET) -> Tenant:
         """Change a tenant's name or slug and return it.
@@ -95,6 +97,58 @@ class Tenants:
             directory.delete_tenant(tenant)
         self._core.partitions.forget(self._scope_of(tenant.id))
         self._core.engines.forget(tenant.id)
+
+    def export(
+        self,
+        slug: str,
+        path: str | os.PathLike[str],
+        *,
+        passphrase: str | None = None,
+        progress: Callable[[MoveProgress], None] | bool | None = None,
+    ) -> ExportReport:
+        """Write a tenant with all that belongs to it into a new file, as it is at one moment; others may write meanwhile.
+
+        Args:
+            path: where; nothing may be there.
+            passphrase: takes credentials along, sealed under it; without one they are left out.
+            progress: called with each step; None for a bar where one can be seen, False for none.
+
+        Raises:
+            TenantNotFoundError: if there is none.
+            ConflictError: if there is something at `path`.
+            StorageError: if it cannot be written; nothing is left then.
+        """
+        from minirag._services.exporting import export_tenant
+
+        tenant = self.get(slug)
+        scope = self._scope_of(tenant.id)
+        return export_tenant(self._core, scope, tenant, path, passphrase=passphrase, progress=progress)
+
+    def import_(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        slug: str | None = None,
+        passphrase: str | None = None,
+        progress: Callable[[MoveProgress], None] | bool | None = None,
+    ) -> ImportReport:
+        """Add the tenant that `export` wrote, of whatever storage, whole or not at all. Nothing is embedded anew.
+
+        Args:
+            slug: another slug than the one it had.
+            passphrase: what its credentials were sealed under; without it they are left out.
+            progress: called with each step; None for a bar where one can be seen, False for none.
+
+        Raises:
+            ArchiveError: if the file is damaged, of another format version, or no archive.
+            TenantExistsError: if the slug is taken.
+            SecretError: if the passphrase is another one.
+        """
+        from minirag._services.importing import import_tenant
+
+        return import_tenant(
+            self._core, self._scope_of, path, check_slug, slug=slug, passphrase=passphrase, progress=progress
+        )
 
     def __repr__(self) -> str:
         return "<tenants of the workspace>"

@@ -71,6 +71,7 @@ class Workspace:
         memory_budget: int | None = None,
         url_policy: UrlPolicy | Mapping[str, Any] | None = None,
         plugins: Iterable[object] | None = None,
+        env_credentials: bool = False,
         registry: Registry | None = None,
         cache_dir: str | os.PathLike[str] | None = None,
         location: str = "(parts)",
@@ -84,6 +85,7 @@ class Workspace:
             memory_budget: bytes that loaded indexes may take; None for no limit.
             url_policy: which URLs may be read.
             plugins: None for every installed plugin, else those to load.
+            env_credentials: whether bots without credentials use those in the environment, as `open` says.
             registry: a registry to share, instead of `plugins`.
             cache_dir: the folder of files derived from the database, such as snapshots of indexes; None for none.
             location: for messages.
@@ -103,7 +105,8 @@ class Workspace:
         check_text("location", location, maximum=4_000)
         self._registry = registry if registry is not None else Registry.discover(plugins)
         self._owned: list[Any] = []
-        engines = Engines(self._registry, parse_ref)
+        check_flag("env_credentials", env_credentials)
+        engines = Engines(self._registry, parse_ref, environment=os.environ if env_credentials else None)
         master = MasterKey(secret_key) if isinstance(secret_key, str | bytes) else secret_key
         if master is not None and not isinstance(master, MasterKey):
             raise InvalidInputError("secret_key must be a str or bytes, as minirag.generate_secret_key() makes it")
@@ -153,6 +156,7 @@ class Workspace:
         durability: Literal["normal", "full"] = "normal",
         url_policy: UrlPolicy | Mapping[str, Any] | None = None,
         plugins: Iterable[object] | None = None,
+        env_credentials: bool = False,
         read_only: bool = False,
     ) -> Workspace:
         """Open the workspace at a folder or database URL, made if there is none.
@@ -171,6 +175,8 @@ class Workspace:
             durability: `"normal"`: what was acknowledged survives the death of the process; `"full"`: loss of power too.
             url_policy: which URLs may be read, such as `{"allow": ["127.0.0.1:8000"]}`.
             plugins: None for every installed plugin, else the names of those to load.
+            env_credentials: whether a bot without credentials of its own uses the provider's variable of the process, such as
+                `OPENAI_API_KEY`. Never sent to a `base_url` that the bot names itself.
             read_only: refuse to write; the workspace must exist.
 
         Raises:
@@ -198,6 +204,7 @@ class Workspace:
                 secret_key=master_key(place, database, secret_key),
                 memory_budget=memory_budget,
                 url_policy=url_policy,
+                env_credentials=env_credentials,
                 registry=registry,
                 cache_dir=derived_folder(place, cache, database.workspace_id),
                 location=place,

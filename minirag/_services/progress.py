@@ -9,12 +9,13 @@ from typing import Any, TypeAlias
 
 from minirag.errors import InvalidInputError
 from minirag.models.checks import clipped
+from minirag.models.moving import MoveProgress
 from minirag.models.reports import IngestProgress, ReembedProgress
 from minirag.models.verification import VerifyProgress
 
 __all__ = ["choose_progress"]
 
-_Step: TypeAlias = IngestProgress | ReembedProgress | VerifyProgress
+_Step: TypeAlias = IngestProgress | MoveProgress | ReembedProgress | VerifyProgress
 _PATIENCE = 0.5
 _INTERVAL = 0.1
 _WIDTH = 30
@@ -67,7 +68,7 @@ def _describe(step: _Step, elapsed: float) -> str:
         return (
             f"checking the {step.stage}, {step.done:,}/{step.total:,} tenants, {step.chunks:,} chunks, {elapsed:.0f} s"
         )
-    what = "documents" if isinstance(step, IngestProgress) else "chunks"
+    what = "documents" if isinstance(step, IngestProgress) else "bytes" if step.stage == "checking" else "chunks"
     if step.total:
         filled = min(_WIDTH, round(_WIDTH * step.done / step.total))
         head = f"[{'█' * filled}{'·' * (_WIDTH - filled)}] {step.done:,}/{step.total:,} {what}"

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from minirag._services.engines import Engines
-from minirag.errors import ParseError, SourceNotFoundError
+from minirag.errors import ParseError, ProviderNotInstalledError, SourceNotFoundError
 from minirag.interfaces import ParsedDocument, Parser, ParserInput
 from minirag.models.documents import DocumentInput
 from minirag.models.formats import UNSUPPORTED, explain_unsupported, extension_of, looks_binary, sniff_extension
@@ -182,8 +182,15 @@ def choose_parser(engines: Engines, raw: ParserInput) -> ChosenParser:
     """Return the parser that reads a file: by what a server declared, by its extension, or by looking at the bytes.
 
     Raises:
-        UnreadableError: if it is binary or no installed parser reads it.
+        UnreadableError: if it is binary, no parser reads it, or what its parser needs is not installed.
     """
+    try:
+        return _chosen(engines, raw)
+    except ProviderNotInstalledError as problem:
+        raise UnreadableError(f"{raw.name!r}: {problem}") from problem
+
+
+def _chosen(engines: Engines, raw: ParserInput) -> ChosenParser:
     extension = extension_of(raw.name)
     found = engines.parser(extension, raw.media_type)
     if found is None:

@@ -7,7 +7,7 @@ from functools import partial
 
 from minirag.errors import InvalidInputError, SecretError, SecretKeyMissingError
 from minirag.interfaces import Storage, TenantScope
-from minirag.interfaces.storage import Writer
+from minirag.interfaces.storage import Reader, Writer
 from minirag.models.checks import check_text, clipped
 from minirag.security.envelope import Vault
 
@@ -106,7 +106,11 @@ class Secrets:
             SecretError: if one cannot be opened, or belongs to another tenant, bot or field.
         """
         with self._storage.read(scope) as reader:
-            records, keys = reader.secrets(bot_id), reader.tenant_keys()
+            return self.opened(reader, scope, bot_id)
+
+    def opened(self, reader: Reader, scope: TenantScope, bot_id: str) -> dict[str, str]:
+        """Return the bot's credentials as a view has them; raises as `open` does."""
+        records, keys = reader.secrets(bot_id), reader.tenant_keys()
         return {
             record.field: self._vault.open(
                 keys, record.ciphertext, tenant_id=scope.tenant_id, bot_id=bot_id, field=record.field

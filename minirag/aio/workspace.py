@@ -15,6 +15,7 @@ from minirag.bot import Bot
 from minirag.config import WorkspaceConfig
 from minirag.errors import InvalidInputError, WorkspaceStateError
 from minirag.interfaces import LLM, Embedder, Reranker, Storage, VectorIndex
+from minirag.models.moving import ExportReport, ImportReport, MoveProgress
 from minirag.models.search import SearchResults
 from minirag.models.tenants import BotProfile, Tenant
 from minirag.models.urls import UrlPolicy
@@ -143,6 +144,32 @@ class AsyncTenants:
         """Delete a tenant with everything that belongs to it."""
         await self._workspace._call(lambda ws: ws.tenants.delete(slug))
 
+    async def export(
+        self,
+        slug: str,
+        path: str | os.PathLike[str],
+        *,
+        passphrase: str | None = None,
+        progress: Callable[[MoveProgress], None] | bool | None = None,
+    ) -> ExportReport:
+        """Write a tenant with all that belongs to it into a new file; see `Tenants.export`."""
+        return await self._workspace._call(
+            lambda ws: ws.tenants.export(slug, path, passphrase=passphrase, progress=progress)
+        )
+
+    async def import_(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        slug: str | None = None,
+        passphrase: str | None = None,
+        progress: Callable[[MoveProgress], None] | bool | None = None,
+    ) -> ImportReport:
+        """Add the tenant that `export` wrote, whole or not at all; see `Tenants.import_`."""
+        return await self._workspace._call(
+            lambda ws: ws.tenants.import_(path, slug=slug, passphrase=passphrase, progress=progress)
+        )
+
     def __repr__(self) -> str:
         return "<tenants of the workspace>"
 
@@ -173,6 +200,7 @@ class AsyncWorkspace:
         durability: Literal["normal", "full"] = "normal",
         url_policy: UrlPolicy | Mapping[str, Any] | None = None,
         plugins: Iterable[object] | None = None,
+        env_credentials: bool = False,
         read_only: bool = False,
     ) -> AsyncWorkspace:
         """Return a workspace that opens when it is awaited or entered; the options are those of `Workspace.open`."""
@@ -190,6 +218,7 @@ class AsyncWorkspace:
                 durability=durability,
                 url_policy=url_policy,
                 plugins=plugins,
+                env_credentials=env_credentials,
                 read_only=read_only,
             )
         )

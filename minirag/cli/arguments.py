@@ -91,7 +91,7 @@ def _knowledge_commands(commands: Any) -> None:
 
 
 def _tenant_commands(commands: Any) -> None:
-    tenants = _group(commands, "tenants", "list, make, rename and delete tenants")
+    tenants = _group(commands, "tenants", "list, make, rename, delete and move tenants")
     _place(_command(tenants, "list", "administration:list_tenants", "list tenants", ""), tenant=False)
     examples = 'acme --name "Acme Ltd"'
     create = _command(tenants, "create", "administration:create_tenant", "make a tenant", examples)
@@ -106,7 +106,21 @@ def _tenant_commands(commands: Any) -> None:
     delete = _command(tenants, "delete", "administration:delete_tenant", text, "acme --yes")
     delete.add_argument("slug", metavar="SLUG")
     delete.add_argument("--yes", action="store_true", help="do not ask")
-    for command in (create, update, delete):
+    text = "write a tenant with all its data into a new file"
+    export = _command(tenants, "export", "moving:export_tenant", text, "acme acme.minirag")
+    export.add_argument("slug", metavar="SLUG")
+    export.add_argument("path", metavar="PATH", help="where; nothing may be there yet")
+    text = "add the tenant that a file of `export` holds"
+    import_ = _command(tenants, "import", "moving:import_tenant", text, "acme.minirag\nacme.minirag --slug acme-europe")
+    import_.add_argument("path", metavar="PATH", help="what `minirag tenants export` wrote")
+    import_.add_argument("--slug", metavar="SLUG", help="another slug than the one it had")
+    for command in (export, import_):
+        command.add_argument(
+            "--passphrase",
+            action="store_true",
+            help="take credentials along, sealed under a passphrase that is asked for, or read from standard input",
+        )
+    for command in (create, update, delete, export, import_):
         _place(command, tenant=False)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import platform
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from importlib import metadata
 from typing import Any, get_args
 
@@ -15,6 +15,7 @@ from minirag.cli.showing import print_json, print_table
 from minirag.errors import MiniRAGError
 from minirag.interfaces import ProviderContext, ProviderKind
 from minirag.models.tenants import ProviderRef
+from minirag.plugins.discovery import BUILT_IN, RegisteredSpec
 from minirag.plugins.registry import Registry
 
 __all__ = ["doctor"]
@@ -39,7 +40,7 @@ def doctor(options: argparse.Namespace) -> int:
         "python": platform.python_version(),
         "sqlite": sqlite3.sqlite_version,
         "libraries": {name: _version(name) for name in _LIBRARIES},
-        "providers": [_row(entry) for kind in get_args(ProviderKind) for entry in registry.specs(kind)],
+        "providers": _rows([entry for kind in get_args(ProviderKind) for entry in registry.specs(kind)]),
         "workspace": workspace,
         "problems": problems,
     }
@@ -50,15 +51,37 @@ def doctor(options: argparse.Namespace) -> int:
     return 1 if problems else 0
 
 
-def _row(entry: Any) -> dict[str, Any]:
-    missing = ", ".join(entry.missing_modules)
-    return {
-        "kind": entry.kind,
-        "name": entry.name,
-        "origin": entry.origin,
-        "available": not missing,
-        "summary": f"needs {missing}" if missing else entry.spec.summary,
-    }
+def _rows(entries: Sequence[RegisteredSpec]) -> list[dict[str, Any]]:
+    """Return what there is to say of each provider: who brings it in which version, and what it needs to work."""
+    brought = _brought({module for entry in entries for module in entry.spec.requires})
+    return [
+        {
+            "kind": entry.kind,
+            "name": entry.name,
+            "origin": entry.origin,
+            "version": _version(entry.distribution) if entry.distribution else None,
+            "available": entry.available,
+            "needs": {module: brought.get(module) for module in entry.spec.requires},
+            "install": None if entry.available else entry.install_command,
+            "summary": entry.spec.summary if entry.available else f"needs {', '.join(entry.missing_modules)}",
+        }
+        for entry in entries
+    ]
+
+
+def _brought(modules: Collection[str]) -> dict[str, str]:
+    """Return name and version of the distribution that brings each of these modules, where that can be told."""
+    found: dict[str, str] = {}
+    for distribution in metadata.distributions():
+        try:
+            tops = set((distribution.read_text("top_level.txt") or "").split())
+            record = distribution.read_text("RECORD") or ""  # as text: its files as paths take twenty times as long
+            tops |= {line.partition(",")[0].partition("/")[0].partition(".")[0] for line in record.splitlines()}
+            for module in tops & set(modules):
+                found.setdefault(module, f"{distribution.metadata['Name']} {distribution.version}")
+        except Exception:  # noqa: BLE001, S112 - other people's files may be damaged in any way
+            continue
+    return found
 
 
 def _print(report: dict[str, Any]) -> None:
@@ -68,15 +91,25 @@ def _print(report: dict[str, Any]) -> None:
         print(f"workspace {report['workspace']['location']}: {report['workspace']['tenants']} tenants")
     print()
     rows = [
-        [row["kind"], row["name"], row["origin"], "yes" if row["available"] else "no", row["summary"]]
+        [row["kind"], row["name"], row["origin"], "yes" if row["available"] else "no", _brought_by(row), _told(row)]
         for row in report["providers"]
     ]
-    print_table(["kind", "name", "origin", "available", ""], rows)
+    print_table(["kind", "name", "origin", "available", "brought by", ""], rows)
     print()
     for problem in report["problems"]:
         print(f"problem: {problem}")
     if not report["problems"]:
         print("no problem found")
+
+
+def _brought_by(row: Mapping[str, Any]) -> str:
+    """Return the distributions behind a provider: those of the modules that it needs, or its own."""
+    own = f"{_DISTRIBUTION} {__version__}" if row["origin"] == BUILT_IN else ""
+    return ", ".join(dict.fromkeys(filter(None, row["needs"].values()))) or own
+
+
+def _told(row: Mapping[str, Any]) -> str:
+    return f"{row['summary']}; run: {row['install']}" if row["install"] else str(row["summary"])
 
 
 def _version(name: str) -> str | None:

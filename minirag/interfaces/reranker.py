@@ -11,8 +11,18 @@ __all__ = ["Reranker"]
 class Reranker(ABC):
     """Scores texts against a query, more closely than an index can.
 
+    Clauses, each held by `minirag.testing.RerankerConformance`:
+
     R1. `scores` returns one finite float a text, in the order of the texts; higher is better.
     R2. No texts give an empty list.
+    R3. A text's score depends on query and text alone, not on the order of the texts or on those beside it.
+    R4. The same call gives the same scores again, and from another instance made alike.
+    R5. `ascores` returns what `scores` returns.
+    R6. Any string is taken, as query and as text: empty, blank, very long, any script.
+    R7. Calls from several threads at once return what single calls return.
+    R8. `name` is not blank, and the same at every call.
+
+    Two scores are the same if they differ by at most a thousandth of the larger, or by 0.001.
     """
 
     @property

@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
 from minirag.interfaces.keyword_index import IndexText
+from minirag.interfaces.moving import MovingReader, MovingWriter
 from minirag.interfaces.records import (
     DocumentState,
     HitRow,
@@ -72,7 +73,7 @@ class Directory(ABC):
         """Return whether any tenant has a data key, that is whether anything was ever encrypted."""
 
 
-class Reader(SpaceReader):
+class Reader(SpaceReader, MovingReader):
     """One consistent view of one tenant. Everything takes part in one read transaction."""
 
     # ---------------------------------------------------------------- bots, sources, chats, usage, secrets
@@ -252,7 +253,7 @@ class Reader(SpaceReader):
         """Return the rows of those keys that are chunks of this bot now."""
 
 
-class Writer(Reader, SpaceWriter):
+class Writer(Reader, SpaceWriter, MovingWriter):
     """One write transaction of one tenant: all of it happens, or none."""
 
     @abstractmethod
@@ -342,9 +343,7 @@ class Writer(Reader, SpaceWriter):
 
 
 class Storage(Upkeep):
-    """Keeps everything of all tenants.
-
-    Clauses, each held by `minirag.testing.StorageConformance`:
+    """Keeps everything of all tenants. Its clauses, each held by `minirag.testing.StorageConformance`:
 
     S1. A `read` block sees one state, whatever others write meanwhile.
     S2. A `write` block that ends in an exception has changed nothing.
@@ -370,6 +369,7 @@ class Storage(Upkeep):
     S22. A bot put with another space is read in that one from then on; `drop_embeddings` takes vectors of others only.
     S23. `put_familiarity` replaces what `familiarity` adds up, and a document that goes takes its own share with it.
     S24. `search_state` says what `bot_by_id`, `position` and `familiarity` say in the same view.
+    S25. What `MovingReader` yields of a bot, `MovingWriter` writes into another tenant, so that it reads the same there.
     """
 
     @property

@@ -1,4 +1,4 @@
-"""File formats: which extension is which media type, what unknown bytes are, and which formats no parser reads yet."""
+"""File formats: which extension is which media type, what unknown bytes are, and which formats no parser reads."""
 
 from __future__ import annotations
 
@@ -31,6 +31,14 @@ PARSER_EXTENSIONS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType({
     "csv": (".csv", ".tsv", ".tab"),
     "html": (".html", ".htm", ".xhtml"),
     "pdf": (".pdf",),
+    "docx": (".docx", ".docm", ".dotx", ".dotm"),
+    "pptx": (".pptx", ".pptm", ".ppsx", ".ppsm", ".potx"),
+    "xlsx": (".xlsx", ".xlsm", ".xltx"),
+    "opendocument": (".odt", ".ods", ".odp", ".ott", ".ots", ".otp"),
+    "epub": (".epub",),
+    "rtf": (".rtf",),
+    "eml": (".eml",),
+    "msg": (".msg",),
 })  # fmt: skip
 """The extensions that each built-in parser reads, lower case with the dot."""
 
@@ -42,25 +50,42 @@ MEDIA_TYPES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType({
     "csv": ("text/csv", "text/tab-separated-values", "application/csv"),
     "html": ("text/html", "application/xhtml+xml"),
     "pdf": ("application/pdf", "application/x-pdf"),
+    "docx": ("application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+             "application/vnd.ms-word.document.macroenabled.12"),
+    "pptx": ("application/vnd.openxmlformats-officedocument.presentationml.presentation",
+             "application/vnd.openxmlformats-officedocument.presentationml.slideshow",
+             "application/vnd.ms-powerpoint.presentation.macroenabled.12"),
+    "xlsx": ("application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+             "application/vnd.ms-excel.sheet.macroenabled.12"),
+    "opendocument": ("application/vnd.oasis.opendocument.text", "application/vnd.oasis.opendocument.spreadsheet",
+                     "application/vnd.oasis.opendocument.presentation"),
+    "epub": ("application/epub+zip",),
+    "rtf": ("application/rtf", "text/rtf"),
+    "eml": ("message/rfc822",),
+    "msg": ("application/vnd.ms-outlook",),
 })  # fmt: skip
 """The media types of downloads that each built-in parser reads; the first is the usual one."""
 
 UNSUPPORTED: Final[Mapping[str, str]] = MappingProxyType(
     {
-        **dict.fromkeys((".docx", ".pptx", ".xlsx", ".odt", ".odp", ".ods", ".rtf", ".doc", ".ppt", ".xls"), "office"),
-        ".epub": "ebook",
-        **dict.fromkeys((".eml", ".msg", ".mbox"), "mail"),
+        ".doc": "save it as '.docx'",
+        ".ppt": "save it as '.pptx'",
+        ".xls": "save it as '.xlsx'",
+        ".mbox": "save its e-mails as '.eml', one file each",
     }
 )
-"""Document formats that no built-in parser reads yet, and the extra that will read them."""
+"""Document formats that no built-in parser reads, and what to do about it."""
 
-_SUCCESSOR: Final = {".doc": ".docx", ".ppt": ".pptx", ".xls": ".xlsx"}
 _MEDIA_TYPE: Final = {
     **{extension: MEDIA_TYPES[name][0] for name, extensions in PARSER_EXTENSIONS.items() for extension in extensions},
     ".jsonl": "application/x-ndjson",
     ".ndjson": "application/x-ndjson",
     ".tsv": "text/tab-separated-values",
     ".tab": "text/tab-separated-values",
+    ".ods": "application/vnd.oasis.opendocument.spreadsheet",
+    ".ots": "application/vnd.oasis.opendocument.spreadsheet",
+    ".odp": "application/vnd.oasis.opendocument.presentation",
+    ".otp": "application/vnd.oasis.opendocument.presentation",
 }
 _SAMPLE: Final = 8192
 _BYTE_ORDER_MARKS: Final = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff", b"\x00\x00\xfe\xff")
@@ -115,15 +140,8 @@ def explain_unsupported(name: str, *, looks_like: str | None = None) -> str:
         looks_like: the extension of the format its bytes are in, where its name does not say it.
     """
     extension = looks_like or extension_of(name)
-    successor = _SUCCESSOR.get(extension)
-    extra = UNSUPPORTED.get(extension)
-    if successor is not None:
-        return (f"{name!r}: no installed parser reads {extension!r}; save it as {successor!r}, which the extra {extra!r} "
-                "will read in a later release, or as text or PDF")  # fmt: skip
-    if extra is not None:
-        return (f"{name!r}: no installed parser reads {extension!r} yet; the extra {extra!r} (pip install "
-                f"'minirag-core[{extra}]') will bring one in a later release; until then convert it to text or PDF, or "
-                "install a plugin that reads it")  # fmt: skip
+    if extension in UNSUPPORTED:
+        return f"{name!r}: no installed parser reads {extension!r}; {UNSUPPORTED[extension]}, or as text or PDF"
     what = f"the extension {extension!r}" if extension else "files without an extension"
     return f"{name!r}: no installed parser reads {what}, and its bytes do not look like text; convert it to text or PDF"
 

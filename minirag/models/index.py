@@ -24,8 +24,8 @@ class EmbeddingSpace(InputModel):
         dimension: numbers in a vector.
         revision: a release or a checksum of the weights, where one is known.
         normalized: whether the provider returns vectors of length one. MiniRAG stores them so in either case.
-        document_prefix: put before a document's text by the provider.
-        query_prefix: put before a query by the provider.
+        document_prefix: what the provider puts before a document's text, or in brackets the task it is told.
+        query_prefix: what the provider puts before a query, or in brackets the task it is told.
         generation: where a bot's model was replaced under the same name, what tells its new vectors from the old; an
             embedder leaves it empty.
     """

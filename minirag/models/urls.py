@@ -53,6 +53,8 @@ class UrlPolicy(InputModel):
         "application/xml",
         "application/pdf",
         "application/vnd.openxmlformats-officedocument.*",
+        "application/vnd.oasis.opendocument.*",
+        "application/rtf",
         "application/epub+zip",
         "application/octet-stream",
         "binary/octet-stream",

@@ -84,6 +84,14 @@ class RegisteredSpec:
         """Whether every module it requires can be imported."""
         return not self.missing_modules
 
+    @property
+    def install_command(self) -> str | None:
+        """What to run for the modules that it requires, or None for a plugin given as an object."""
+        if self.distribution is None:
+            return None
+        extra = f"[{self.spec.extra}]" if self.spec.extra else ""
+        return f'pip install "{self.distribution}{extra}"'
+
 
 @dataclass(frozen=True, slots=True)
 class _Candidate:

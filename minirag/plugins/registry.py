@@ -291,9 +291,8 @@ def _foreign_code(entry: RegisteredSpec, what: str, *, secrets: Collection[str] 
 
 def _not_installed(entry: RegisteredSpec, missing: Collection[str]) -> ProviderNotInstalledError:
     message = f"{_title(entry)} needs {', '.join(map(repr, missing))}, which cannot be imported"
-    if entry.distribution is not None:
-        extra = f"[{entry.spec.extra}]" if entry.spec.extra else ""
-        message += f'; run: pip install "{entry.distribution}{extra}"'
+    if entry.install_command is not None:
+        message += f"; run: {entry.install_command}"
     return ProviderNotInstalledError(message, provider=entry.name)
 
 

@@ -28,6 +28,7 @@ from minirag.testing.machine_invariants import (
     check_versions,
     show,
 )
+from minirag.testing.machine_listening import Listener
 from minirag.testing.machine_oracle import TENANTS, ExpectedBot, canary, words_of
 from minirag.testing.machine_writing import WritingMachine
 
@@ -130,6 +131,30 @@ class WorkspaceMachine(WritingMachine):
         """Whatever was done so far, a check finds no fault."""
         faults = self.handles[handle % len(self.handles)].verify(deep=deep).faults
         assert faults == (), f"a check finds faults that nobody made: {faults}"
+
+    @rule(tenant=_TENANT, handle=_HANDLE, query=draw.queries(), where=draw.filters(), sure=st.integers(0, 4))
+    def a_moved_tenant_answers_the_same(self, *, tenant: str, handle: int, query: str, where: Any, sure: int) -> None:
+        """What is exported and imported under another slug is the same tenant again; then it goes."""
+        if sure != 4:
+            return
+        workspace, other = self.handles[handle % len(self.handles)], self.handles[(handle + 1) % len(self.handles)]
+        archive = self._root / "moving.minirag"
+        workspace.tenants.export(tenant, archive, progress=False)
+        try:
+            other.tenants.import_(archive, slug="moved", progress=False)
+        finally:
+            archive.unlink()
+        others = tuple(canary(rival) for rival in TENANTS if rival != tenant)
+        session = Listener(other.tenant("moved"), forbidden=others, heard=self.heard)
+        for name, model in self.tenants[tenant].items():
+            moved, old = session.bot(name), workspace.tenant(tenant).bot(name)
+            check_documents(moved.documents.list(), model, list(model.documents))
+            check_versions(moved, model)
+            check_sources(moved, model)
+            for mode in ("dense", "keyword", "hybrid"):
+                found = [_ranked(bot.search(query, where=where, mode=mode, exact=True)) for bot in (moved, old)]
+                assert found[0] == found[1], f"{tenant}/{name}: a moved bot finds otherwise"
+        other.tenants.delete("moved")
 
     # ---------------------------------------------------------------- listings
     @rule(tenant=_TENANT, name=_BOT, handle=_HANDLE, where=draw.filters(pages=False), label=_LABEL)
@@ -260,6 +285,10 @@ class WorkspaceMachine(WritingMachine):
             self.handles[handle % len(self.handles)].tenants.delete(tenant)
             assert session.bots.list() == []
             self.tenants[tenant].clear()
+
+
+def _ranked(results: Any) -> list[Any]:
+    return [(hit.key, hit.start, round(hit.score, 6)) for hit in results]
 
 
 def _is_foreign(query: str, tenant: str) -> bool:

@@ -12,6 +12,7 @@ import pytest
 from minirag.errors import MiniRAGError, TenantExistsError
 from minirag.interfaces.storage import Writer
 from minirag.models.chats import Message
+from minirag.testing.storage_moving import StorageMovingClauses
 from minirag.testing.storage_probes import (
     foreign_reads,
     foreign_writes,
@@ -38,7 +39,7 @@ _TEXTS: Final = (
 )
 
 
-class StorageConformance(StorageSpaceClauses, StorageUpkeepClauses, StorageSearchClauses):
+class StorageConformance(StorageSpaceClauses, StorageMovingClauses, StorageUpkeepClauses, StorageSearchClauses):
     """The contract of `minirag.interfaces.Storage` as tests. Subclass it in a test module, and pytest does the rest.
 
     ```python

@@ -22,6 +22,7 @@ LAYERS = (
 
 HOMES = {
     "faiss": "providers/faiss",
+    "qdrant_client": "providers/qdrant",
     "sqlalchemy": "providers/sqlalchemy",
     "alembic": "providers/sqlalchemy",
     "httpx": "providers/http",
@@ -29,8 +30,15 @@ HOMES = {
     "cryptography": "security",
     "argon2": "security",
     "onnxruntime": "providers/local",
+    "tokenizers": "providers/local",
+    "huggingface_hub": "providers/local",
+    "sentence_transformers": "providers/local",
+    "model2vec": "providers/local",
+    "fastembed": "providers/local",
+    "xllamacpp": "providers/local",
     "snowballstemmer": "providers/bm25",
     "pypdf": "providers/parsers",
+    "olefile": "providers/parsers",
     "selectolax": "providers/parsers",
     "charset_normalizer": "providers/parsers",
     "hypothesis": "testing",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +103,23 @@ def test_a_provider_whose_package_is_missing(cli: Cli, empty: Path, monkeypatch:
     rows = {row["name"]: row for row in cli("doctor", "--json").json["providers"] if row["kind"] == "parser"}
     assert (rows["pdf"]["available"], rows["pdf"]["summary"]) == (False, "needs pypdf")
     assert rows["text"]["available"] is True
+
+
+def test_what_brings_a_provider_and_what_it_lacks(cli: Cli, empty: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Name and version of the distribution behind each module; for what is missing, the command that brings it."""
+    real = sys.modules["minirag.plugins.discovery"]._is_importable  # type: ignore[attr-defined]
+    monkeypatch.setattr("minirag.plugins.discovery._is_importable", lambda name: name != "tokenizers" and real(name))
+    rows = {row["name"]: row for row in cli("doctor", "--json").json["providers"] if row["kind"] == "embedder"}
+    assert rows["hashing"]["version"] == metadata.version("minirag-core")
+    assert (rows["hashing"]["needs"], rows["hashing"]["install"]) == ({}, None)
+    assert rows["minilm"]["needs"]["onnxruntime"] == f"onnxruntime {metadata.version('onnxruntime')}"
+    assert rows["onnx"]["available"] is False
+    assert rows["onnx"]["install"] == 'pip install "minirag-core[onnx]"'
+    shown = cli("doctor").out.splitlines()
+    line = next(line for line in shown if line.split()[:2] == ["embedder", "onnx"])
+    assert line.endswith('needs tokenizers; run: pip install "minirag-core[onnx]"')
+    line = next(line for line in shown if line.split()[:2] == ["embedder", "minilm"])
+    assert f"onnxruntime {metadata.version('onnxruntime')}" in line
 
 
 def test_a_model_that_does_not_work(cli: Cli, empty: Path, monkeypatch: pytest.MonkeyPatch) -> None:

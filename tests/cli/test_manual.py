@@ -16,7 +16,7 @@ Cli = Any
 
 COMMANDS = [
     "add", "search", "ask", "chat", "evaluate", "doctor", "tenants list", "tenants create", "tenants update",
-    "tenants delete", "bots list", "bots create", "bots update", "bots show", "bots reembed", "bots delete", "sources list",
+    "tenants delete", "tenants export", "tenants import", "bots list", "bots create", "bots update", "bots show", "bots reembed", "bots delete", "sources list",
     "sources ingest", "sources remove", "documents list", "documents show", "documents remove", "verify", "repair", "backup",
 ]  # fmt: skip
 GROUPS = ["", "tenants", "bots", "sources", "documents"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tomllib
 from collections.abc import Sequence
 from pkgutil import resolve_name
 
@@ -13,14 +14,57 @@ from pydantic import BaseModel
 from minirag.interfaces import LLM, Chunker, Embedder, Parser, ProviderContext, ProviderKind
 from minirag.models.tenants import ProviderRef
 from minirag.plugins import Registry
+from tests.docs.pages import ROOT
 
 KINDS: dict[ProviderKind, Sequence[str]] = {
     "storage": ["sqlalchemy"],
-    "vector_index": ["faiss"],
-    "embedder": ["hashing", "minilm", "openai"],
-    "llm": ["extractive", "openai"],
-    "reranker": [],
-    "parser": ["csv", "html", "json", "markdown", "pdf", "text"],
+    "vector_index": ["faiss", "pgvector", "qdrant"],
+    "embedder": [
+        "azure",
+        "cohere",
+        "fastembed",
+        "gemini",
+        "hashing",
+        "jina",
+        "minilm",
+        "model2vec",
+        "ollama",
+        "onnx",
+        "openai",
+        "sentence-transformers",
+        "voyage",
+    ],
+    "llm": [
+        "anthropic",
+        "azure",
+        "cohere",
+        "deepseek",
+        "extractive",
+        "gemini",
+        "groq",
+        "llama-cpp",
+        "mistral",
+        "ollama",
+        "openai",
+        "openrouter",
+    ],
+    "reranker": ["cohere", "jina", "onnx", "sentence-transformers", "voyage"],
+    "parser": [
+        "csv",
+        "docx",
+        "eml",
+        "epub",
+        "html",
+        "json",
+        "markdown",
+        "msg",
+        "opendocument",
+        "pdf",
+        "pptx",
+        "rtf",
+        "text",
+        "xlsx",
+    ],
     "chunker": ["markdown", "recursive", "whole"],
 }
 BUILT_IN = Registry.discover(())
@@ -40,7 +84,7 @@ def test_the_built_in_providers_are_registered(kind: ProviderKind) -> None:
 def test_every_built_in_record_can_be_imported(kind: ProviderKind, name: str) -> None:
     """Factory and options exist; the options are a model that forbids what it does not know."""
     entry = BUILT_IN.find(kind, name)
-    assert entry.available, entry.missing_modules
+    assert entry.available or entry.spec.extra, entry.missing_modules
     assert entry.spec.summary
     assert callable(resolve_name(entry.spec.factory))
     if entry.spec.options:
@@ -49,13 +93,21 @@ def test_every_built_in_record_can_be_imported(kind: ProviderKind, name: str) ->
         assert model.model_config.get("extra") == "forbid"
 
 
+def test_every_extra_can_be_installed() -> None:
+    """What the error of a missing package tells to install is in the project's metadata."""
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+    named = {entry.spec.extra for kind in KINDS for entry in BUILT_IN.specs(kind) if entry.spec.extra}
+    assert named
+    assert named <= set(extras)
+
+
 def test_discovery_imports_no_engine() -> None:
     """A registry of the built-in providers, and their availability, cost no import of what they need."""
     heavy = "{'faiss', 'sqlalchemy', 'httpx', 'cryptography', 'onnxruntime', 'pypdf', 'selectolax'}"
     code = (
         "import sys\nfrom minirag.plugins import Registry\nregistry = Registry.discover(())\n"
         "kinds = ['storage', 'vector_index', 'embedder', 'llm', 'parser', 'chunker']\n"
-        "assert all(entry.available for kind in kinds for entry in registry.specs(kind))\n"
+        "assert all(entry.available or entry.spec.extra for kind in kinds for entry in registry.specs(kind))\n"
         f"print(sorted({heavy} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -63,9 +115,15 @@ def test_discovery_imports_no_engine() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "interface"), [("embedder", Embedder), ("llm", LLM), ("parser", Parser), ("chunker", Chunker)]
+    ("kind", "interface", "names"),
+    [
+        ("embedder", Embedder, ["hashing", "minilm"]),
+        ("llm", LLM, ["extractive"]),
+        ("parser", Parser, KINDS["parser"]),
+        ("chunker", Chunker, KINDS["chunker"]),
+    ],
 )
-def test_every_local_engine_is_made(kind: ProviderKind, interface: type) -> None:
+def test_every_local_engine_is_made(kind: ProviderKind, interface: type, names: Sequence[str]) -> None:
     """What needs neither a key nor a place comes out of its factory without options."""
-    for name in set(KINDS[kind]) - {"openai"}:
+    for name in names:
         assert isinstance(BUILT_IN.create(kind, ProviderRef(provider=name), ProviderContext()), interface)

@@ -87,7 +87,7 @@ def test_rows_are_ordered_by_index(server: OpenAIServer, way: str) -> None:
     ("reply", "match"),
     [
         (rows([1, 0, 0, 0]), "1 embeddings for 2 texts"),
-        (rows(*[[1, 0, 0, 0]] * 3), "no list of 2 embeddings"),
+        (rows(*[[1, 0, 0, 0]] * 3), "3 embeddings for 2 texts"),
         (embeddings([{"index": 0, "embedding": [1, 0, 0, 0]}] * 2), "no list of 2"),
         (embeddings([{"index": -1, "embedding": [1, 0, 0, 0]}] * 2), "no list of 2"),
         (rows([1, 0, 0], [1, 0, 0]), "3 dimensions instead of 4"),

@@ -33,6 +33,7 @@ SEARCH = {
     "exact": bad.FLAG,
 }
 FILTER = ("filter", "field", "operator")
+ARCHIVE = [*bad.WORKSPACE, ".", "no/such/archive", "sqlite:///copy"]
 ASK = {"question": [*bad.TEXT, "x" * 20_001], "k": [*bad.COUNT, 0, 201, 10**9], "where": bad.WHERE}
 PROFILE: list[Any] = [
     {"bogus": 1},
@@ -189,6 +190,20 @@ ROWS: dict[str, Row] = {
         {"slug": ("tenant",), "new_slug": ("slug",)},
     ),
     "Tenants.delete": Row({"slug": "acme"}, {"slug": bad.SLUG}, {"slug": ("tenant",)}),
+    "Tenants.export": Row(
+        {"slug": "acme", "path": "acme.minirag"},
+        {"slug": bad.SLUG, "path": ARCHIVE, "passphrase": bad.without(bad.TEXT, None), "progress": bad.CALLBACK},
+        {"slug": ("tenant",)},
+    ),
+    "Tenants.import_": Row(
+        {"path": "acme.minirag"},
+        {
+            "path": [*ARCHIVE, "no-such-archive"],
+            "slug": bad.without(bad.without(bad.SLUG, "unknown"), None),
+            "passphrase": bad.without(bad.TEXT, None),
+            "progress": bad.CALLBACK,
+        },
+    ),
     "TenantSession.bot": Row(
         {"name": "support"},
         {"name": bad.IDENTIFIER, "create": bad.FLAG, "**profile": [{"system_prompt": "x"}, {"bogus": 1}]},

@@ -134,6 +134,8 @@ def test_every_writing_method_works(folder: Path) -> None:
             await ws.tenant("globex-2")
         assert (await ws.repair()).ok
         assert (await ws.backup(folder.with_name("copy"))).key == "left out"
+        exported = await ws.tenants.export("acme", folder.with_name("acme.minirag"))
+        assert (await ws.tenants.import_(exported.path, slug="moved")).counts == exported.counts
         session = await ws.tenant("new", create=True)
         bot = await session.bots.create("one")
         assert (await bot.update(system_prompt="x")).system_prompt == "x"

@@ -52,7 +52,7 @@ async def main():
 """
 LATER = {
     "Workspace": {"authenticate", "login", "erasures"},
-    "Tenants": {"bootstrap", "suspend", "resume", "export", "import_"},
+    "Tenants": {"bootstrap", "suspend", "resume"},
     "TenantSession": {"principal", "users", "tokens"},
 }
 """Members of later releases: absent, not stubs."""
@@ -67,6 +67,7 @@ OPEN = {
     "memory_budget": None,
     "durability": "normal",
     "url_policy": None,
+    "env_credentials": False,
     "plugins": None,
     "read_only": False,
 }
@@ -88,6 +89,8 @@ MEMBERS: dict[str, dict[str, tuple[tuple[str, ...], dict[str, Any]] | None]] = {
         "list": ((), {}),
         "update": None,
         "delete": (("slug",), {}),
+        "export": (("slug", "path"), {"passphrase": None, "progress": None}),
+        "import_": (("path",), {"slug": None, "passphrase": None, "progress": None}),
     },
     "TenantSession": {"bot": (("name", "**profile"), {"create": False}), "search": (("query",), SEARCH)},
     "Bot": {

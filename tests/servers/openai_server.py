@@ -161,6 +161,7 @@ class OpenAIServer:
 class _HttpServer(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
+    request_queue_size = 64  # with the default of 5, calls that come at once wait a second for their connection
     owner: OpenAIServer
 
     def handle_error(self, request: Any, client_address: Any) -> None:
@@ -169,6 +170,8 @@ class _HttpServer(ThreadingHTTPServer):
 
 class _Connection(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    # Head and body are sent apart, and the second would wait 40 ms for the client to acknowledge the first.
+    disable_nagle_algorithm = True
     server: _HttpServer
 
     def setup(self) -> None:

@@ -93,6 +93,7 @@ def _tour(machine: Machine, *, short: bool, **bot: Any) -> None:
     machine.remove_source(**bot, label=FOLDER)
     machine.old_citations_keep_their_evidence(handle=1)
     machine.a_fresh_workspace_answers_the_same(query="kettle", k=3, where=None)
+    machine.a_moved_tenant_answers_the_same(tenant=tenant, handle=0, query="kettle", where=None, sure=4)
     machine.nothing_is_wrong(handle=0, deep=short)
     machine.delete_chat(**bot, directly=short)
     machine.everything_is_as_expected()

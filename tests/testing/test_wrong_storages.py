@@ -383,6 +383,14 @@ class RemembersBots(Wrong):
         reader.search_state = lambda bot_id: self.seen.setdefault(bot_id, right(bot_id))
 
 
+class MovesNoHistory(Wrong):
+    """Breaks S25: old versions, and those of documents that are gone, are not told."""
+
+    def spoil(self, reader: Any) -> None:
+        right = reader.stored_versions
+        reader.stored_versions = lambda bot_id: ([row for row in rows if row.current] for rows in right(bot_id))
+
+
 def _everything() -> Any:
     from minirag.models.filters import And
 
@@ -397,7 +405,7 @@ def _everything() -> Any:
         (FeedsTwice, 11), (IgnoresFilter, 12),
         (MatchesAnything, 12), (ForgetsToDeclare, 12), (ListsTooMany, 12), (OrdersAnything, 13), (OneWriter, 14), (NeverCloses, 15),
         (AlwaysWrites, 16), (FindsFaults, 17), (RepairsTooMuch, 18), (CopiesTornly, 19), (MixesSpaces, 20), (TakesVectorsOfTheGone, 21), (DropsTooMuch, 22), (KeepsShares, 23),
-        (RemembersBots, 24),
+        (RemembersBots, 24), (MovesNoHistory, 25),
     ],
 )  # fmt: skip
 def test_wrong_storage_fails_by_its_clause(wrong: type[Wrong], clause: int, tmp_path: Path) -> None:

@@ -30,7 +30,23 @@ def minirag_vector_indexes() -> list[ProviderSpec]:
             factory="minirag.providers.faiss.index:create",
             summary="exact search for small partitions, FAISS for large ones, in this process",
             requires=("faiss",),
-        )
+        ),
+        ProviderSpec(
+            name="pgvector",
+            factory="minirag.providers.pgvector.index:create",
+            options="minirag.providers.pgvector.options:PgVectorOptions",
+            summary="PostgreSQL with the extension pgvector",
+            requires=("psycopg",),
+            extra="postgres",
+        ),
+        ProviderSpec(
+            name="qdrant",
+            factory="minirag.providers.qdrant.index:create",
+            options="minirag.providers.qdrant.options:QdrantOptions",
+            summary="Qdrant, by its address",
+            requires=("qdrant_client",),
+            extra="qdrant",
+        ),
     ]
 
 

@@ -1,1 +1,1 @@
-"""Everything that speaks HTTP: the OpenAI protocol, and reading documents from URLs."""
+"""Everything that speaks HTTP: the APIs of models, and reading documents from URLs."""

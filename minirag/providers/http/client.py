@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ipaddress
-import itertools
 import json
 import random
 import ssl
@@ -18,8 +17,9 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from minirag.errors import ProviderError
-from minirag.providers.http.failures import Failures, retry_after
+from minirag.errors import ProviderError, ProviderRateLimitError
+from minirag.providers.http.failures import Failures, request_id, wait_asked
+from minirag.providers.http.json_lines import LineParser
 from minirag.providers.http.server_sent_events import EventParser
 
 __all__ = ["Call", "HttpClient", "Reply"]
@@ -30,18 +30,36 @@ _CONNECT_SECONDS = 10.0
 _FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 8.0
 _LONGEST_WAIT = 60.0
+# The pauses of so many refusals add up to more than the minute that most limits are counted in.
+_PATIENT_RETRIES = 16
 _MAX_REPLY_BYTES = 64_000_000
 _MAX_REFUSAL_BYTES = 100_000
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A JSON request. `contents` are the texts in it that no error message may repeat."""
+    """A JSON request.
+
+    Attributes:
+        contents: the texts in it that no error message may repeat.
+        lines: whether a stream comes as lines of JSON instead of server-sent events.
+        patient: whether nobody waits for the answer, so that status 429 is tried again for longer.
+    """
 
     path: str
     body: Mapping[str, Any]
     headers: Mapping[str, str]
     contents: Sequence[str] = ()
+    lines: bool = False
+    patient: bool = False
+
+
+@dataclass(slots=True)
+class _Tried:
+    """How often one call has failed: by refusals that are waited out patiently, and otherwise."""
+
+    refusals: int = 0
+    failures: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +73,10 @@ class Reply:
 class HttpClient:
     """Posts JSON to one API.
 
-    Status 429, 500, 502, 503 and 504, failed connections and timeouts are tried again, at most `max_retries` times:
-    after what `Retry-After` asks for, or else after 0.5 s, 1 s, 2 s and so on, shortened at random by up to half. A
-    server that asks for more than a minute is not waited for. A stream is not tried again once it has begun.
+    Status 429, 500, 502, 503, 504 and 529, failed connections and timeouts are tried again, at most `max_retries`
+    times: after what `Retry-After` asks for, or else after 0.5 s, 1 s, 2 s and so on, shortened at random by up to
+    half. A server that asks for more than a minute is not waited for. A stream is not tried again once it has begun.
+    A patient call is tried again up to 16 times after status 429, unless `max_retries` is 0.
 
     Redirects are refused, so that credentials reach no other host. The environment's proxies are used, except for a
     loopback address.
@@ -66,11 +85,15 @@ class HttpClient:
         provider: the provider's name, for errors.
         timeout: seconds of silence after which a call is given up.
         secrets: values that must not appear in any message.
+
+    Attributes:
+        on_refusal: called after every status 429, before it is waited.
     """
 
     def __init__(
         self, *, provider: str, base_url: str, timeout: float, max_retries: int, secrets: Sequence[str]
     ) -> None:
+        self.on_refusal: Callable[[], None] | None = None
         self.failures = Failures(provider=provider, base_url=base_url, timeout=timeout, secrets=secrets)
         self._base_url = base_url.rstrip("/")
         self._max_retries = max_retries
@@ -102,7 +125,7 @@ class HttpClient:
         """Yield the data of every event of the answer. Closing the generator closes the connection."""
         response = self._send(call, take=lambda response: response)
         with contextlib.closing(response), self.failures.translated(streaming=True):
-            events = _Events(response, failures=self.failures)
+            events = _Events(response, failures=self.failures, lines=call.lines)
             for received in response.iter_bytes():
                 yield from events.feed(received)
             yield from events.finish()
@@ -116,7 +139,7 @@ class HttpClient:
         response = await self._asend(call, take=take)
         try:
             with self.failures.translated(streaming=True):
-                events = _Events(response, failures=self.failures)
+                events = _Events(response, failures=self.failures, lines=call.lines)
                 async for received in response.aiter_bytes():
                     for event in events.feed(received):
                         yield event
@@ -144,7 +167,8 @@ class HttpClient:
     def _send(self, call: Call, *, take: Callable[[httpx.Response], T]) -> T:
         client = self._sync_client()
         request = self._request(client, call)
-        for attempt in itertools.count():
+        tried = _Tried()
+        while True:
             wait = None
             try:
                 with self.failures.translated():
@@ -152,22 +176,24 @@ class HttpClient:
                     try:
                         if response.is_success:
                             return take(response)
-                        wait = retry_after(response.headers)
-                        raise self._refusal(call, response, _read(response, limit=_MAX_REFUSAL_BYTES))
+                        refusal = _read(response, limit=_MAX_REFUSAL_BYTES) or b""
+                        wait = wait_asked(response.headers, refusal)
+                        raise self._refusal(call, response, refusal)
                     except BaseException:
                         response.close()
                         raise
             except ProviderError as error:
-                pause = self._pause(error, attempt=attempt, wait=wait)
+                attempt, retries = self._count(error, tried, call)
+                pause = self._pause(error, attempt=attempt, retries=retries, wait=wait)
                 if pause is None:
                     raise
             time.sleep(pause)
-        raise AssertionError("the loop above has no other end")
 
     async def _asend(self, call: Call, *, take: Callable[[httpx.Response], Awaitable[T]]) -> T:
         client = await self._async_client()
         request = self._request(client, call)
-        for attempt in itertools.count():
+        tried = _Tried()
+        while True:
             wait = None
             try:
                 with self.failures.translated():
@@ -175,26 +201,44 @@ class HttpClient:
                     try:
                         if response.is_success:
                             return await take(response)
-                        wait = retry_after(response.headers)
-                        raise self._refusal(call, response, await _aread(response, limit=_MAX_REFUSAL_BYTES))
+                        refusal = await _aread(response, limit=_MAX_REFUSAL_BYTES) or b""
+                        wait = wait_asked(response.headers, refusal)
+                        raise self._refusal(call, response, refusal)
                     except BaseException:
                         await response.aclose()
                         raise
             except ProviderError as error:
-                pause = self._pause(error, attempt=attempt, wait=wait)
+                attempt, retries = self._count(error, tried, call)
+                pause = self._pause(error, attempt=attempt, retries=retries, wait=wait)
                 if pause is None:
                     raise
             await asyncio.sleep(pause)
-        raise AssertionError("the loop above has no other end")
 
-    def _pause(self, error: ProviderError, *, attempt: int, wait: float | None) -> float | None:
+    def _count(self, error: ProviderError, tried: _Tried, call: Call) -> tuple[int, int]:
+        """Return which failure of its kind this is, from 0, and how many of the kind are tried again."""
+        if not isinstance(error, ProviderRateLimitError):
+            tried.failures += 1
+            return tried.failures - 1, self._max_retries
+        if self.on_refusal is not None:
+            self.on_refusal()
+        if call.patient:
+            tried.refusals += 1
+            return tried.refusals - 1, max(self._max_retries, _PATIENT_RETRIES) if self._max_retries else 0
+        tried.failures += 1
+        return tried.failures - 1, self._max_retries
+
+    def _pause(self, error: ProviderError, *, attempt: int, retries: int, wait: float | None) -> float | None:
         """Return the seconds to wait before the next attempt, or None if there is to be none."""
-        if not error.retryable or attempt >= self._max_retries:
+        if not error.retryable or attempt >= retries:
             return None
-        if wait is not None:
-            return wait if wait <= _LONGEST_WAIT else None
+        if wait is not None and wait > _LONGEST_WAIT:
+            return None
         # At random, so that clients that failed together do not come back together.
-        return min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0**attempt) * random.uniform(0.5, 1.0)
+        pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0**attempt) * random.uniform(0.5, 1.0)
+        if wait is None:
+            return pause
+        # The server's word counts, until it has been wrong too often: "0" again and again must not become a storm.
+        return wait if attempt < self._max_retries else max(wait, pause)
 
     def _request(self, client: httpx.Client | httpx.AsyncClient, call: Call) -> httpx.Request:
         # Lone surrogates, which no server could read, become question marks.
@@ -203,16 +247,16 @@ class HttpClient:
         return client.build_request("POST", f"{self._base_url}{call.path}", content=content, headers=headers)
 
     def _reply(self, response: httpx.Response, content: bytes | None) -> Reply:
-        request_id = response.headers.get("x-request-id")
+        number = request_id(response.headers)
         if content is None:
-            raise self.failures.unusable(f"more than {_MAX_REPLY_BYTES} bytes", request_id=request_id)
+            raise self.failures.unusable(f"more than {_MAX_REPLY_BYTES} bytes", request_id=number)
         try:
-            return Reply(json.loads(content), request_id)
+            return Reply(json.loads(content), number)
         except (ValueError, RecursionError):
-            raise self.failures.unusable("an answer that is not JSON", request_id=request_id) from None
+            raise self.failures.unusable("an answer that is not JSON", request_id=number) from None
 
-    def _refusal(self, call: Call, response: httpx.Response, content: bytes | None) -> ProviderError:
-        return self.failures.refusal(response.status_code, response.headers, content or b"", sent=call.contents)
+    def _refusal(self, call: Call, response: httpx.Response, content: bytes) -> ProviderError:
+        return self.failures.refusal(response.status_code, response.headers, content, sent=call.contents)
 
     def _sync_client(self) -> httpx.Client:
         with self._lock:
@@ -254,11 +298,11 @@ class HttpClient:
 class _Events:
     """The events of one streamed answer, up to the largest answer there may be."""
 
-    def __init__(self, response: httpx.Response, *, failures: Failures) -> None:
+    def __init__(self, response: httpx.Response, *, failures: Failures, lines: bool) -> None:
         self._failures = failures
-        self._parser = EventParser()
+        self._parser = LineParser() if lines else EventParser()
         self._received = 0
-        self._request_id = response.headers.get("x-request-id")
+        self._request_id = request_id(response.headers)
 
     def feed(self, received: bytes) -> list[Reply]:
         self._received += len(received)

@@ -24,9 +24,12 @@ from minirag.errors import (
 )
 from minirag.types import utc_now
 
-__all__ = ["Failures", "retry_after"]
+__all__ = ["Failures", "request_id", "retry_after", "wait_asked"]
 
-_RETRYABLE_STATUS = frozenset({500, 502, 503, 504})
+# 529 is what Anthropic answers with while it is overloaded.
+_RETRYABLE_STATUS = frozenset({500, 502, 503, 504, 529})
+# OpenAI's, Anthropic's, Azure's, OpenRouter's and Cohere's names for the same thing.
+_REQUEST_ID_HEADERS = ("x-request-id", "request-id", "apim-request-id", "x-generation-id", "x-debug-trace-id")
 _MAX_DETAIL_CHARACTERS = 300
 _SHARED_CHARACTERS = 16
 # A key that a server has masked in its own way still shows its beginning and its end.
@@ -64,13 +67,23 @@ class Failures:
         Args:
             sent: texts of the request, none of which may show up in the message.
         """
-        detail = self._detail(_parsed(body), sent=sent)
-        return self._of_status(status, detail, request_id=headers.get("x-request-id"), wait=retry_after(headers))
+        payload = _parsed(body)
+        detail, number = self._detail(payload, sent=sent), request_id(headers)
+        if status == 400 and _refuses_key(payload):
+            return self._unauthorized(status, detail, request_id=number)
+        return self._of_status(status, detail, request_id=number, wait=wait_asked(headers, body))
 
-    def in_stream(self, payload: Any, *, sent: Sequence[str], request_id: str | None) -> ProviderError:
-        """Return the error that an error object inside a stream stands for."""
+    def in_stream(
+        self, payload: Any, *, sent: Sequence[str], request_id: str | None, status: int | None = None
+    ) -> ProviderError:
+        """Return the error that an error object inside a stream stands for.
+
+        Args:
+            status: the HTTP status that the error would have had; by default the object's own `code`.
+        """
         detail = self._detail(payload, sent=sent)
         code = payload["error"].get("code") if isinstance(payload.get("error"), dict) else None
+        code = code if status is None else status
         if isinstance(code, int) and 400 <= code < 600:
             return self._of_status(code, detail, request_id=request_id, wait=None)
         message = f"{self._place} broke the answer off with an error{detail}"
@@ -80,6 +93,11 @@ class Failures:
         """Return the error of an answer that ended before it was whole."""
         message = f"{self._place} broke the answer off in the middle; try again"
         return ProviderResponseError(message, provider=self._provider, retryable=True, request_id=request_id)
+
+    def blocked(self, reason: str, *, request_id: str | None = None) -> ProviderError:
+        """Return the error of a prompt that the provider's filter keeps from being answered."""
+        message = f"{self._place} blocked the prompt ({reason}); rephrase the question or change the sources"
+        return ProviderRequestError(message, provider=self._provider, request_id=request_id)
 
     def unusable(self, what: str, *, request_id: str | None = None) -> ProviderError:
         """Return the error of an answer that makes no sense."""
@@ -93,8 +111,7 @@ class Failures:
     def _of_status(self, status: int, detail: str, *, request_id: str | None, wait: float | None) -> ProviderError:
         provider = self._provider
         if status in {401, 403}:
-            message = f"{self._place} refused the credentials (status {status}){detail}; check `credentials`"
-            return ProviderAuthenticationError(message, provider=provider, status=status, request_id=request_id)
+            return self._unauthorized(status, detail, request_id=request_id)
         if status == 429:
             asked = f", for {wait:g} s" if wait is not None else ""
             message = f"{self._place} asks to be called less often{asked} (status 429){detail}"
@@ -114,6 +131,10 @@ class Failures:
         message = f"{self._place} refused the request (status {status}){detail}{hint}"
         return ProviderRequestError(message, provider=provider, status=status, request_id=request_id)
 
+    def _unauthorized(self, status: int, detail: str, *, request_id: str | None) -> ProviderError:
+        message = f"{self._place} refused the credentials (status {status}){detail}; check `credentials`"
+        return ProviderAuthenticationError(message, provider=self._provider, status=status, request_id=request_id)
+
     def _detail(self, payload: Any, *, sent: Sequence[str]) -> str:
         """Return the server's own short explanation as `: ...`, or nothing if it repeats what was sent."""
         error = payload.get("error", payload) if isinstance(payload, dict) else None
@@ -127,6 +148,23 @@ class Failures:
         for secret in self._secrets:
             text = text.replace(secret, "***")
         return f": {_SHORTENED_KEY.sub('***', text)}"
+
+
+def request_id(headers: Mapping[str, str]) -> str | None:
+    """Return the id that the server gave the call, whatever the header is called, or None."""
+    return next((headers[name] for name in _REQUEST_ID_HEADERS if name in headers), None)
+
+
+def wait_asked(headers: Mapping[str, str], body: bytes) -> float | None:
+    """Return the seconds that a refusal asks to wait, in its header or, as Google has it, in its body, or None."""
+    wait = retry_after(headers)
+    if wait is not None:
+        return wait
+    for entry in _details(_parsed(body)):
+        delay = entry.get("retryDelay")
+        if isinstance(delay, str) and delay.endswith("s"):
+            return retry_after({"retry-after": delay.removesuffix("s")})
+    return None
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
@@ -146,6 +184,18 @@ def _parsed(body: bytes) -> Any:
         return json.loads(body)
     except (ValueError, RecursionError):
         return None
+
+
+def _details(payload: Any) -> list[dict[str, Any]]:
+    """Return the entries of a Google error's `details`. Source: google.rpc, "error_details.proto"."""
+    error = payload.get("error") if isinstance(payload, dict) else None
+    details = error.get("details") if isinstance(error, dict) else None
+    return [entry for entry in details if isinstance(entry, dict)] if isinstance(details, list) else []
+
+
+def _refuses_key(payload: Any) -> bool:
+    """Return whether a Google error is about the key, which it refuses with the status of a wrong request."""
+    return any(entry.get("reason") == "API_KEY_INVALID" for entry in _details(payload))
 
 
 def _repeats(text: str, sent: Sequence[str]) -> bool:

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
-from collections.abc import AsyncGenerator, Generator
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
 
-from minirag.interfaces.llm import LLM, LLMChunk, LLMRequest, LLMResponse, TokenUsage
+from minirag.interfaces.llm import LLMRequest
 from minirag.interfaces.specs import ProviderContext
-from minirag.providers.http.client import Call, Reply
-from minirag.providers.http.failures import Failures
-from minirag.providers.http.openai_protocol import OpenAIConnection, OpenAIOptions
+from minirag.providers.http.api_connection import merged
+from minirag.providers.http.chat import ApiChat, Piece, count, joined_text
+from minirag.providers.http.client import Call
+from minirag.providers.http.openai_protocol import OpenAIOptions
 
 __all__ = ["OpenAIChat", "OpenAIChatOptions"]
-
-_DONE = "[DONE]"
 
 
 class OpenAIChatOptions(OpenAIOptions):
@@ -35,58 +32,16 @@ class OpenAIChatOptions(OpenAIOptions):
     include_usage: bool = True
 
 
-class OpenAIChat(LLM):
+class OpenAIChat(ApiChat):
     """A chat model behind the OpenAI protocol."""
 
+    text_place: ClassVar[str] = "`choices[0].message.content`"
+    finish_reasons: ClassVar[Mapping[str, str]] = {"model_length": "length"}  # Mistral's, for a full context
+    failed_reasons: ClassVar[frozenset[str]] = frozenset({"error", "insufficient_system_resource"})
+
     def __init__(self, options: OpenAIChatOptions, context: ProviderContext) -> None:
+        super().__init__(options, context)
         self._options = options
-        self._connection = OpenAIConnection(options, context)
-        self._client = self._connection.client
-
-    @property
-    def name(self) -> str:
-        """`"openai:"` and the model."""
-        return f"openai:{self._options.model}"
-
-    def generate(self, request: LLMRequest) -> LLMResponse:
-        """Return the whole answer."""
-        return self._response(self._client.post(self._call(request)))
-
-    async def agenerate(self, request: LLMRequest) -> LLMResponse:
-        """Return the whole answer without blocking the event loop."""
-        return self._response(await self._client.apost(self._call(request)))
-
-    def stream(self, request: LLMRequest) -> Generator[LLMChunk, None, None]:
-        """Yield the answer as it is written. Closing the generator closes the connection."""
-        call = self._call(request, stream=True)
-        answer = _StreamedAnswer(call, failures=self._client.failures)
-        with contextlib.closing(self._client.stream(call)) as events:
-            for event in events:
-                if text := answer.read(event):
-                    yield LLMChunk(text=text)
-                if answer.done:
-                    break
-        yield answer.last_chunk()
-
-    async def astream(self, request: LLMRequest) -> AsyncGenerator[LLMChunk, None]:
-        """Yield the answer as it is written, without blocking the event loop."""
-        call = self._call(request, stream=True)
-        answer = _StreamedAnswer(call, failures=self._client.failures)
-        async with contextlib.aclosing(self._client.astream(call)) as events:
-            async for event in events:
-                if text := answer.read(event):
-                    yield LLMChunk(text=text)
-                if answer.done:
-                    break
-        yield answer.last_chunk()
-
-    def close(self) -> None:
-        """Close the connections."""
-        self._client.close()
-
-    async def aclose(self) -> None:
-        """Close the connections of the running event loop."""
-        await self._client.aclose()
 
     def _call(self, request: LLMRequest, *, stream: bool = False) -> Call:
         options = self._options
@@ -103,79 +58,34 @@ class OpenAIChat(LLM):
             if options.include_usage:
                 body["stream_options"] = {"include_usage": True}
         return Call(
-            path="/chat/completions",
-            body={**body, **options.extra_body},
-            headers=self._connection.headers(),
+            path=self._path(),
+            body=merged(body, options.extra_body),
+            headers=self._headers(),
             contents=[message.content for message in request.messages],
         )
 
-    def _response(self, reply: Reply) -> LLMResponse:
-        try:
-            choice = reply.payload["choices"][0]
-            text = choice["message"].get("content") or ""
-            reason = choice.get("finish_reason") or "stop"
-            model = reply.payload.get("model") or self._options.model
-            usage = _usage(reply.payload.get("usage")) or TokenUsage()
-            if not (isinstance(text, str) and isinstance(reason, str) and isinstance(model, str)):
-                raise TypeError("a field of another type")
-        except (AttributeError, IndexError, KeyError, TypeError) as problem:
-            what = "an answer without `choices[0].message.content`"
-            raise self._client.failures.unusable(what, request_id=reply.request_id) from problem
-        return LLMResponse(text=text, usage=usage, finish_reason=reason, model=model)
+    def _path(self) -> str:
+        return "/chat/completions"
 
+    def _headers(self) -> dict[str, str]:
+        return self._connection.headers()
 
-class _StreamedAnswer:
-    """What the events of a stream have told so far."""
+    def _answer(self, payload: Any) -> Piece:
+        choice, usage = payload["choices"][0], payload.get("usage")
+        return Piece(
+            text=joined_text(choice["message"].get("content")),
+            finish_reason=choice.get("finish_reason"),
+            input_tokens=count(usage, "prompt_tokens"),
+            output_tokens=count(usage, "completion_tokens"),
+            model=payload.get("model") or "",
+        )
 
-    def __init__(self, call: Call, *, failures: Failures) -> None:
-        self.done = False
-        self._call = call
-        self._failures = failures
-        self._usage: TokenUsage | None = None
-        self._finish_reason: str | None = None
-        self._request_id: str | None = None
-
-    def read(self, event: Reply) -> str:
-        """Return the text that an event adds."""
-        self._request_id = event.request_id
-        if event.payload == _DONE:
-            self.done = True
-            return ""
-        try:
-            payload = json.loads(event.payload)
-        except (ValueError, RecursionError):
-            raise self._malformed() from None
-        if isinstance(payload, dict) and payload.get("error"):
-            raise self._failures.in_stream(payload, sent=self._call.contents, request_id=event.request_id)
-        try:
-            # Where it is asked for, the usage comes last, in an event without choices.
-            self._usage = _usage(payload.get("usage")) or self._usage
-            choices = payload.get("choices") or [{}]
-            self._finish_reason = choices[0].get("finish_reason") or self._finish_reason
-            text = (choices[0].get("delta") or {}).get("content") or ""
-            if not isinstance(text, str) or not isinstance(self._finish_reason, str | None):
-                raise TypeError("a field of another type")
-        except (AttributeError, KeyError, TypeError) as problem:
-            raise self._malformed() from problem
-        return text
-
-    def last_chunk(self) -> LLMChunk:
-        """Return the chunk that ends the answer. Raises `ProviderResponseError` if the stream was cut off."""
-        if not self.done and self._finish_reason is None:
-            raise self._failures.cut_off(request_id=self._request_id)
-        return LLMChunk(usage=self._usage, finish_reason=self._finish_reason or "stop")
-
-    def _malformed(self) -> Exception:
-        return self._failures.unusable("a stream with an event that is not a chat chunk", request_id=self._request_id)
-
-
-def _usage(payload: Any) -> TokenUsage | None:
-    if not isinstance(payload, dict):
-        return None
-    return TokenUsage(
-        input_tokens=_count(payload.get("prompt_tokens")), output_tokens=_count(payload.get("completion_tokens"))
-    )
-
-
-def _count(value: Any) -> int:
-    return value if isinstance(value, int) and value >= 0 else 0
+    def _event(self, payload: Any) -> Piece:
+        # Where it is asked for, the usage comes last, in an event without choices.
+        choice, usage = (payload.get("choices") or [{}])[0], payload.get("usage")
+        return Piece(
+            text=joined_text((choice.get("delta") or {}).get("content")),
+            finish_reason=choice.get("finish_reason"),
+            input_tokens=count(usage, "prompt_tokens"),
+            output_tokens=count(usage, "completion_tokens"),
+        )

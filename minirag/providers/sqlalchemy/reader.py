@@ -9,6 +9,7 @@ import numpy as np
 
 from minirag.errors import BotNotFoundError
 from minirag.interfaces.keyword_index import IndexText
+from minirag.interfaces.moving import StoredDocument
 from minirag.interfaces.records import (
     ChunkText,
     DocumentState,
@@ -27,7 +28,7 @@ from minirag.models.filters import Filter
 from minirag.models.reports import BotStats
 from minirag.models.tenants import BotRecord, Source
 from minirag.models.usage import UsageEvent, UsageRow
-from minirag.providers.sqlalchemy import filtered, spaces
+from minirag.providers.sqlalchemy import filtered, moving, spaces
 from minirag.providers.sqlalchemy import mapping as m
 from minirag.providers.sqlalchemy import statements as s
 from minirag.providers.sqlalchemy.engine import Transaction
@@ -205,6 +206,12 @@ class SqlAlchemyReader(Reader):
     ) -> list[tuple[str, str, int]]:
         rows = self._transaction.rows(spaces.CURRENT_VERSIONS, bot_id=bot_id, after=after or "", limit=limit)
         return [(row.id, row.version_id, row.characters) for row in rows]
+
+    def stored_versions(self, bot_id: str, *, batch: int = 256) -> Iterator[list[VersionRow]]:
+        return moving.stored_versions(self._transaction, bot_id, batch)
+
+    def stored_documents(self, bot_id: str, *, chunks: int = 1_024) -> Iterator[list[StoredDocument]]:
+        return moving.stored_documents(self._transaction, bot_id, chunks)
 
     def stats(self, bot_id: str) -> BotStats:
         bot, log = self.bot_by_id(bot_id), self._transaction.row(s.BOT_LOG, bot_id=bot_id)

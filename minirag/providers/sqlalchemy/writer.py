@@ -7,14 +7,15 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from minirag.errors import ConflictError, DocumentNotFoundError
-from minirag.interfaces.records import TenantKey, VersionDraft
+from minirag.interfaces.moving import StoredDocument
+from minirag.interfaces.records import TenantKey, VersionDraft, VersionRow
 from minirag.interfaces.storage import Writer
 from minirag.models.chats import ChatRecord, Message
 from minirag.models.metadata import encode_metadata
 from minirag.models.tenants import BotRecord, Source
 from minirag.models.usage import UsageEvent
 from minirag.providers.sqlalchemy import mapping as m
-from minirag.providers.sqlalchemy import spaces
+from minirag.providers.sqlalchemy import moving, spaces
 from minirag.providers.sqlalchemy import statements as s
 from minirag.providers.sqlalchemy.changes import COUNTERS, BotChanges
 from minirag.providers.sqlalchemy.fields import declared_fields, fill, redeclare
@@ -163,3 +164,10 @@ class SqlAlchemyWriter(SqlAlchemyReader, Writer):
 
     def put_familiarity(self, bot_id: str, documents: Mapping[str, tuple[int, float]]) -> None:
         spaces.put_familiarity(self._transaction, bot_id, documents)
+
+    # ---------------------------------------------------------------- what another storage had
+    def restore_versions(self, bot_id: str, versions: Sequence[tuple[VersionRow, str]]) -> None:
+        moving.restore_versions(self._transaction, bot_id, versions)
+
+    def restore_documents(self, bot_id: str, documents: Sequence[StoredDocument], *, space: str) -> None:
+        moving.restore_documents(self._transaction, bot_id, documents, space=space)

@@ -1,0 +1,79 @@
+"""Vectors in PostgreSQL keep the contract, notice what is lost, and stay each with their tenant and bot."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from minirag.errors import ProviderOptionsError, VectorIndexError
+from minirag.interfaces.scope import mint_scope
+from minirag.interfaces.specs import ProviderContext
+from minirag.interfaces.vector_index import VectorIndex
+from minirag.models.index import EmbeddingSpace
+from minirag.providers.pgvector.index import PgVectorIndex, create
+from minirag.providers.pgvector.options import PgVectorOptions
+from minirag.testing.vector_index import VectorIndexConformance
+from tests.servers.postgres_server import fresh_database, postgres_server
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    with postgres_server() as url:
+        yield url
+
+
+@pytest.fixture
+def dsn(server: str) -> Iterator[str]:
+    with fresh_database(server) as url:
+        yield url
+
+
+class TestPgVectorIndex(VectorIndexConformance):
+    """The clauses where every vector is compared."""
+
+    programmes = 2
+    size = 200
+    generations = 40
+    options = PgVectorOptions()
+
+    @pytest.fixture(autouse=True)
+    def _database(self, dsn: str) -> None:
+        self.dsn = dsn
+
+    def make_index(self) -> VectorIndex:
+        return PgVectorIndex(self.dsn, self.options)
+
+
+class TestIndexedPgVectorIndex(TestPgVectorIndex):
+    """The clauses where a few vectors have an HNSW index already."""
+
+    programmes = 1
+    options = PgVectorOptions(index_from=10)
+
+
+class TestHalvedPgVectorIndex(TestPgVectorIndex):
+    """The clauses where that index holds numbers of half the size."""
+
+    programmes = 1
+    options = PgVectorOptions(index_from=10, halfvec=True)
+
+
+def test_options_are_checked() -> None:
+    """The workspace's own database is taken if it is PostgreSQL, and a password is shown nowhere."""
+    assert isinstance(create(None, ProviderContext(location="postgresql+psycopg://localhost/x")), PgVectorIndex)
+    with pytest.raises(ProviderOptionsError, match="dsn"):
+        create(None, ProviderContext(location="/some/folder"))
+    for wrong in ({"dsn": "mysql://localhost"}, {"m": 50, "ef_construction": 60}):
+        with pytest.raises(ProviderOptionsError):
+            PgVectorOptions(**wrong)
+    assert "hidden" not in repr(PgVectorOptions(dsn="postgresql://user:hidden@localhost/x"))
+
+
+def test_a_server_that_is_not_there_is_said_so() -> None:
+    """The error says that the same call may succeed later, and tells no password."""
+    index = PgVectorIndex("postgresql://user:hidden@127.0.0.1:9/x")
+    with pytest.raises(VectorIndexError, match="could not be asked") as caught:
+        index.partition(mint_scope("tenant"), "bot", EmbeddingSpace(provider="test", model="random", dimension=8))
+    assert caught.value.retryable
+    assert "hidden" not in str(caught.value)
