@@ -20,6 +20,7 @@ from sqlalchemy.dialects.sqlite import insert
 from minirag.models.filters import Filter
 from minirag.providers.sqlalchemy import tables as t
 from minirag.providers.sqlalchemy.filters import filter_clause
+from minirag.providers.sqlalchemy.forms import each_integer
 from minirag.providers.sqlalchemy.scoping import (
     add,
     at,
@@ -29,6 +30,7 @@ from minirag.providers.sqlalchemy.scoping import (
     erase,
     held,
     listed,
+    listed_keys,
     pairs,
     rewrite,
     scoped,
@@ -215,7 +217,7 @@ _STATES: Final = (
     .where(t.documents.c.bot_id == _BOT_OF_SOURCE, equals(t.documents.c.source_id))
     .order_by(t.documents.c.key)
 )
-STATES_OF_KEYS: Final = _STATES.where(t.documents.c.key.in_(listed("keys")))
+STATES_OF_KEYS: Final = _STATES.where(t.documents.c.key.in_(listed_keys("keys")))
 STATES_PAGE: Final = _STATES.where(t.documents.c.key > bindparam("after")).limit(bindparam("limit"))
 STATES_PAGE_BY_STALE: Final = STATES_PAGE.where(equals(t.documents.c.stale))
 UPDATE_DOCUMENT: Final = rewrite(t.documents, "title", "metadata_json", "raw_hash", "stale", "updated_at").where(
@@ -281,7 +283,7 @@ _CHUNK_DOCUMENT: Final = (
 )
 _OF_CHUNKS: Final = (t.chunks, t.documents, t.sources)
 _CHUNK_ROWS: Final = (_CHUNK_DOCUMENT, _DOCUMENT_SOURCE, equals(t.chunks.c.bot_id))
-_THESE_CHUNKS: Final = t.chunks.c.key.in_(listed("keys"))
+_THESE_CHUNKS: Final = t.chunks.c.key.in_(listed_keys("keys"))
 _CHUNK_BLOCKS: Final = (
     held(t.text_blocks)
     & (t.text_blocks.c.version_id == t.documents.c.version_id)
@@ -344,8 +346,8 @@ _VECTORS: Final = (
     .order_by(t.embeddings.c.chunk_key)
 )
 VECTORS_PAGE: Final = _VECTORS.where(t.embeddings.c.chunk_key > bindparam("after")).limit(bindparam("limit"))
-VECTORS_OF_KEYS: Final = _VECTORS.where(t.embeddings.c.chunk_key.in_(listed("keys")))
-_BEGINNING: Final = func.json_each(bindparam("starts")).table_valued("value").c.value
+VECTORS_OF_KEYS: Final = _VECTORS.where(t.embeddings.c.chunk_key.in_(listed_keys("keys")))
+_BEGINNING: Final = each_integer("starts").table_valued("value").c.value
 VECTORS_BY_HASH: Final = select(t.embeddings.c.content_hash, t.embeddings.c.vector).where(
     # Told as a plain equality, SQLite would put the parameter for the column in the next line, and not use the index.
     held(t.embeddings).is_(true()),
