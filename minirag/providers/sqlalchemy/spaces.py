@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from sqlalchemy import Select, and_, bindparam, exists, func, or_, true, tuple_, update
 from sqlalchemy.dialects import sqlite
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.dialects.postgresql import insert
 
 from minirag.errors import InvalidEmbeddingError
 from minirag.interfaces.records import ChunkText

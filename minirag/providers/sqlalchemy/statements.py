@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any, Final
 
 from sqlalchemy import (
+    Integer,
     Select,
     bindparam,
     case,
+    cast,
     delete,
     func,
     literal_column,
@@ -15,12 +17,12 @@ from sqlalchemy import (
     true,
     update,
 )
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.dialects.postgresql import insert
 
 from minirag.models.filters import Filter
 from minirag.providers.sqlalchemy import tables as t
 from minirag.providers.sqlalchemy.filters import filter_clause
-from minirag.providers.sqlalchemy.forms import each_integer
+from minirag.providers.sqlalchemy.forms import each_integer, either
 from minirag.providers.sqlalchemy.scoping import (
     add,
     at,
@@ -217,7 +219,7 @@ _STATES: Final = (
     .where(t.documents.c.bot_id == _BOT_OF_SOURCE, equals(t.documents.c.source_id))
     .order_by(t.documents.c.key)
 )
-STATES_OF_KEYS: Final = _STATES.where(t.documents.c.key.in_(listed_keys("keys")))
+STATES_OF_KEYS: Final = _STATES.where(t.documents.c.key.in_(listed("keys")))
 STATES_PAGE: Final = _STATES.where(t.documents.c.key > bindparam("after")).limit(bindparam("limit"))
 STATES_PAGE_BY_STALE: Final = STATES_PAGE.where(equals(t.documents.c.stale))
 UPDATE_DOCUMENT: Final = rewrite(t.documents, "title", "metadata_json", "raw_hash", "stale", "updated_at").where(
@@ -347,7 +349,8 @@ _VECTORS: Final = (
 )
 VECTORS_PAGE: Final = _VECTORS.where(t.embeddings.c.chunk_key > bindparam("after")).limit(bindparam("limit"))
 VECTORS_OF_KEYS: Final = _VECTORS.where(t.embeddings.c.chunk_key.in_(listed_keys("keys")))
-_BEGINNING: Final = each_integer("starts").table_valued("value").c.value
+_START: Final = each_integer("starts").table_valued("value").c.value
+_BEGINNING: Final = either(_START, cast(_START, Integer))
 VECTORS_BY_HASH: Final = select(t.embeddings.c.content_hash, t.embeddings.c.vector).where(
     # Told as a plain equality, SQLite would put the parameter for the column in the next line, and not use the index.
     held(t.embeddings).is_(true()),
