@@ -24,6 +24,7 @@ HOMES = {
     "faiss": "providers/faiss",
     "sqlalchemy": "providers/sqlalchemy",
     "alembic": "providers/sqlalchemy",
+    "psycopg": "providers/sqlalchemy",
     "httpx": "providers/http",
     "httpcore": "providers/http",
     "cryptography": "security",

@@ -32,7 +32,17 @@ from minirag.interfaces.upkeep import SHOWN_IDS
 from minirag.providers.sqlalchemy import fields as f
 from minirag.providers.sqlalchemy import tables as t
 from minirag.providers.sqlalchemy.forms import either
-from minirag.providers.sqlalchemy.scoping import at, driver_insert, equals, erase, held, listed, listed_keys, rewrite, scoped
+from minirag.providers.sqlalchemy.scoping import (
+    at,
+    driver_insert,
+    equals,
+    erase,
+    held,
+    listed,
+    listed_keys,
+    rewrite,
+    scoped,
+)
 
 # fmt: off
 __all__ = [
@@ -226,6 +236,7 @@ _RIGHT_FIELDS: Final = select(*f.SHOULD_HOLD.subquery().c)
 FIELDS_MISSING: Final = select(func.count()).select_from(except_(_RIGHT_FIELDS, _FIELDS).subquery())
 FIELDS_LEFTOVER: Final = select(func.count()).select_from(except_(_FIELDS, _RIGHT_FIELDS).subquery())
 
+
 # ---------------------------------------------------------------- log and counters
 def _counted(condition: ColumnElement[bool]) -> ColumnElement[int]:
     """Return of how many rows a condition holds."""
@@ -248,6 +259,7 @@ LOG_PAGE: Final = (
     .order_by(t.change_log.c.sequence)
     .limit(bindparam("limit"))
 )
+
 
 def _as_number(column: ColumnElement[Any]) -> ColumnElement[int]:
     """Return a number or truth value as a number, else a sum of truth values would be one itself."""

@@ -148,7 +148,8 @@ class Transaction:
     def _begin(self) -> None:
         """Take a connection and begin."""
         self._lent = self._engine.raw_connection()
-        self._driver: Any = self._lent.driver_connection  # see `connect`
+        driver: Any = self._lent.driver_connection
+        self._driver = driver  # see `connect`
         try:
             if self._write:
                 self._connection.begin()
@@ -207,7 +208,8 @@ class Transaction:
         """
         sql, fixed = _driver_form(statement)
         with translated():
-            return self._driver.execute(sql, {**fixed, **parameters, **self._scope}).fetchall()
+            found: list[tuple[Any, ...]] = self._driver.execute(sql, {**fixed, **parameters, **self._scope}).fetchall()
+        return found
 
     def remembered(self, statement: Executable, **parameters: Any) -> list[tuple[Any, ...]]:
         """Return what `tuples` returns; inside a read, which sees one state, the statement is executed only once."""

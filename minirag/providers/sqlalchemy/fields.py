@@ -98,13 +98,9 @@ chunk_fields = Table(
 
 # ---------------------------------------------------------------- statements
 DECLARED: Final = scoped(
-    either(
-        func.json_extract(t.bots.c.profile, "$.filterable"), func.minirag_declared(t.bots.c.profile)
-    ),
+    either(func.json_extract(t.bots.c.profile, "$.filterable"), func.minirag_declared(t.bots.c.profile)),
     of=(t.bots,),
-).where(
-    equals(t.bots.c.id, "bot_id")
-)
+).where(equals(t.bots.c.id, "bot_id"))
 _ERASE: Final = erase(chunk_fields).where(equals(chunk_fields.c.bot_id))
 _ERASE_DOCUMENTS: Final = _ERASE.where(
     chunk_fields.c.chunk_key.in_(

@@ -113,9 +113,7 @@ def number(name: str) -> ColumnElement[Any]:
     Numbers take the same way through SQLite's JSON reader as those stored: how it reads decimals depends on its build and
     can differ from Python's reading by one unit in the last place, but never from itself.
     """
-    return either(
-        func.json_extract(bindparam(name), literal_column("'$'")), func.minirag_read_number(bindparam(name))
-    )
+    return either(func.json_extract(bindparam(name), literal_column("'$'")), func.minirag_read_number(bindparam(name)))
 
 
 def _one(kind: str, name: str) -> ColumnElement[Any]:

@@ -24,7 +24,7 @@ class Either(FunctionElement[Any]):
 
 @compiles(Either)
 def _write_for_sqlite(element: Either, compiler: Any, **options: Any) -> str:
-    return str(compiler.process(list(element.clauses)[0], **options))
+    return str(compiler.process(next(iter(element.clauses)), **options))
 
 
 @compiles(Either, "postgresql")

@@ -35,9 +35,7 @@ def faults_of_schema(transaction: Transaction) -> list[StoredFault]:
     tables = sorted(name for name in t.metadata.tables if name not in created)
     if tables:
         what = f"the database lacks tables: {', '.join(tables)}"
-        faults.append(
-            StoredFault("schema", what, _FROM_BACKUP, repairable=False, ids=tuple(tables), count=len(tables))
-        )
+        faults.append(StoredFault("schema", what, _FROM_BACKUP, repairable=False, ids=tuple(tables), count=len(tables)))
     indexes = _missing_indexes(created)
     if indexes:
         what, names = f"the database lacks indexes: {', '.join(indexes)}", tuple(indexes)
@@ -60,8 +58,5 @@ def make_indexes(transaction: Transaction) -> None:
 
 def _missing_indexes(created: dict[str, bool]) -> list[str]:
     return sorted(
-        str(index.name)
-        for table in t.metadata.tables.values()
-        for index in table.indexes
-        if index.name not in created
+        str(index.name) for table in t.metadata.tables.values() for index in table.indexes if index.name not in created
     )

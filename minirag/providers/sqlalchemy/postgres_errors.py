@@ -53,7 +53,9 @@ def postgres_error(problem: Any, duplicate: ConflictError | None) -> MiniRAGErro
     if code == _READ_ONLY:
         return ReadOnlyWorkspaceError("the database cannot be written; connect to the primary server")
     if code is None and type(problem).__name__ == "OperationalError":
-        return StorageError(f"the server cannot be reached or closed the connection ({_first_line(problem)}); try again")
+        return StorageError(
+            f"the server cannot be reached or closed the connection ({_first_line(problem)}); try again"
+        )
     if code is None:
         return StorageError(f"the driver refused a value ({type(problem).__name__}); texts must hold no NUL")
     if code.startswith("23"):

@@ -16,9 +16,7 @@ __all__ = ["HEAD", "OF_TENANTS", "prepare_role", "prepare_schema"]
 HEAD: Final = "0001"
 """The newest revision in `postgres_migrations/versions`."""
 
-OF_TENANTS: Final = tuple(
-    sorted(name for name, table in t.metadata.tables.items() if "tenant_id" in table.c)
-)
+OF_TENANTS: Final = tuple(sorted(name for name, table in t.metadata.tables.items() if "tenant_id" in table.c))
 """The tables whose rows belong to a tenant."""
 
 _LOCK: Final = text("SELECT pg_advisory_xact_lock(7308332045284337007)")
@@ -79,7 +77,7 @@ def prepare_role(engine: Engine, workspace_id: str, *, read_only: bool) -> str:
                 if connection.execute(_ROLE, {"role": role}).first() is None:
                     _make_role(connection, role)
                 connection.commit()
-            connection.exec_driver_sql(f'BEGIN; SET LOCAL ROLE "{role}"; ROLLBACK')
+            connection.exec_driver_sql(f'BEGIN; SET LOCAL ROLE "{role}"; TABLE bots LIMIT 0; ROLLBACK')
     except StorageError as problem:
         raise StorageError(
             f"row-level security needs the role {role!r}, which cannot be made or taken ({problem}); let the user create "

@@ -21,7 +21,7 @@ __all__ = ["Beginning", "PostgresTransaction"]
 Beginning = Callable[[str | None, bool], str]
 """Returns the SQL that begins a transaction of a tenant, or of none, for writing or not."""
 
-_DIALECT: Final = PGDialect_psycopg()
+_DIALECT: Final[Any] = PGDialect_psycopg()  # type: ignore[no-untyped-call]  # of SQLAlchemy
 _TURN: Final = "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))"
 
 
@@ -42,7 +42,8 @@ class PostgresTransaction(Transaction):
         sql = self._beginning(self.tenant_id, self._write)
         for again in (True, False):
             self._lent = self._engine.raw_connection()
-            self._driver = self._lent.driver_connection
+            driver: Any = self._lent.driver_connection
+            self._driver = driver
             self._made = None
             try:
                 if self._write:
@@ -75,9 +76,7 @@ class PostgresTransaction(Transaction):
     def tuples(self, statement: Executable, **parameters: Any) -> list[tuple[Any, ...]]:
         sql, fixed = _driver_form(statement)
         with translated():
-            found: list[tuple[Any, ...]] = self._driver.execute(
-                sql, {**fixed, **parameters, **self._scope}
-            ).fetchall()
+            found: list[tuple[Any, ...]] = self._driver.execute(sql, {**fixed, **parameters, **self._scope}).fetchall()
         return found
 
     def run(self, statement: Executable, *, duplicate: ConflictError | None = None, **parameters: Any) -> int:

@@ -16,7 +16,17 @@ from minirag.providers.sqlalchemy import tables as t
 from minirag.providers.sqlalchemy.changes import BotChanges
 from minirag.providers.sqlalchemy.engine import Transaction
 from minirag.providers.sqlalchemy.mapping import to_vectors
-from minirag.providers.sqlalchemy.scoping import as_list, as_lists, at, equals, erase, held, listed_keys, rewrite, scoped
+from minirag.providers.sqlalchemy.scoping import (
+    as_list,
+    as_lists,
+    at,
+    equals,
+    erase,
+    held,
+    listed_keys,
+    rewrite,
+    scoped,
+)
 from minirag.providers.sqlalchemy.statements import SPACE_OF_BOT
 from minirag.providers.sqlalchemy.tables import KNOWN_WORDS_SCALE
 

@@ -4,6 +4,8 @@ The kinds of JSON values have the names that SQLite gives them. A path is `$."na
 taken as it is.
 """
 
+# ruff: noqa: S608 - nothing is put into these statements but what stands here
+
 from __future__ import annotations
 
 from typing import Final
