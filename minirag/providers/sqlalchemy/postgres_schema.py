@@ -14,7 +14,7 @@ from minirag.types import new_id
 __all__ = ["HEAD", "OF_TENANTS", "prepare_role", "prepare_schema"]
 
 HEAD: Final = "0001"
-"""The newest revision in `postgres_migrations/versions`."""
+"""The newest revision in `migrations/postgres/versions`."""
 
 OF_TENANTS: Final = tuple(sorted(name for name, table in t.metadata.tables.items() if "tenant_id" in table.c))
 """The tables whose rows belong to a tenant."""
@@ -120,6 +120,6 @@ def _upgrade(connection: Connection) -> None:
     from alembic.config import Config
 
     config = Config()
-    config.set_main_option("script_location", "minirag.providers.sqlalchemy:postgres_migrations")
+    config.set_main_option("script_location", "minirag.providers.sqlalchemy:migrations/postgres")
     config.attributes["connection"] = connection
     command.upgrade(config, HEAD)

@@ -9,7 +9,7 @@ from typing import Final
 
 from alembic import op
 
-from minirag.providers.sqlalchemy.postgres_migrations.functions_0001 import FUNCTIONS
+from minirag.providers.sqlalchemy.migrations.postgres.functions_0001 import FUNCTIONS
 
 __all__ = ["downgrade", "upgrade"]
 
