@@ -56,9 +56,9 @@ class PostgresServer:
         return f"postgresql+psycopg://{user}@/postgres?host={self._folder}&options=-csearch_path%3D{schema}"
 
     def stop(self) -> None:
-        """End the server at once; what it holds is thrown away."""
+        """End the server."""
         file = self._folder / "postmaster.pid"
-        os.kill(int(file.read_text().splitlines()[0]), signal.SIGQUIT)
+        os.kill(int(file.read_text().splitlines()[0]), signal.SIGINT)
         for _ in range(100):
             if not file.exists():
                 return

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -42,6 +44,13 @@ def test_a_statement_without_its_condition_sees_one_tenant(world: StorageWorld) 
         with database.transaction(tenant_id=None, write=False) as transaction:
             count = transaction.value(select(func.count(table.c.tenant_id.distinct())))
         assert count in (0, 2), name
+
+
+def test_every_table_is_held() -> None:
+    """The tables that are held to a tenant are all those that carry one, whatever was imported first."""
+    code = "from minirag.providers.sqlalchemy.postgres_schema import OF_TENANTS; print(len(OF_TENANTS))"
+    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert int(printed) == 17 == len(OF_TENANTS)
 
 
 def test_a_write_without_its_condition_reaches_one_tenant(world: StorageWorld) -> None:

@@ -8,6 +8,7 @@ from sqlalchemy import Connection, Engine, text
 
 from minirag.errors import SchemaVersionError, StorageCorruptError, StorageError
 from minirag.providers.sqlalchemy import tables as t
+from minirag.providers.sqlalchemy.fields import chunk_fields
 from minirag.providers.sqlalchemy.translation import translated
 from minirag.types import new_id
 
@@ -16,7 +17,9 @@ __all__ = ["HEAD", "OF_TENANTS", "prepare_role", "prepare_schema"]
 HEAD: Final = "0001"
 """The newest revision in `migrations/postgres/versions`."""
 
-OF_TENANTS: Final = tuple(sorted(name for name, table in t.metadata.tables.items() if "tenant_id" in table.c))
+OF_TENANTS: Final = tuple(
+    sorted(name for name, table in chunk_fields.metadata.tables.items() if "tenant_id" in table.c)
+)
 """The tables whose rows belong to a tenant."""
 
 _LOCK: Final = text("SELECT pg_advisory_xact_lock(7308332045284337007)")
