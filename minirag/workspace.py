@@ -13,7 +13,14 @@ from minirag._services.core import Core, TenantContext
 from minirag._services.engines import Engines
 from minirag._services.fetching import make_fetcher
 from minirag._services.indexing import Partitions
-from minirag._services.locations import check_cache_dir, check_location, derived_folder, master_key, shown
+from minirag._services.locations import (
+    check_cache_dir,
+    check_location,
+    default_index,
+    derived_folder,
+    master_key,
+    shown,
+)
 from minirag._services.maintenance import Maintenance
 from minirag._services.profiles import Defaults
 from minirag._services.secrets import Secrets
@@ -164,7 +171,7 @@ class Workspace:
         Args:
             location: a folder, which then holds everything, or an SQLAlchemy URL.
             storage: the database provider; `"sqlalchemy"`.
-            index: the vector index provider; `"faiss"`.
+            index: the vector index provider; `"faiss"`, and for a PostgreSQL database `"pgvector"` in the same one.
             embedder: what makes the vectors of new bots; `"minilm"`, the bundled one.
             llm: what answers for new bots; `"extractive"`, which composes answers of the documents' sentences.
             reranker: what orders the best hits of new bots anew; none.
@@ -194,7 +201,7 @@ class Workspace:
         owned: list[Any] = []
         try:
             database = _part(registry, "storage", storage if storage is not None else "sqlalchemy", context, owned)
-            vectors = _part(registry, "vector_index", index if index is not None else "faiss", context, owned)
+            vectors = _part(registry, "vector_index", index if index is not None else default_index(place), context, owned)
             workspace = cls(
                 storage=database,
                 index=vectors,

@@ -7,6 +7,10 @@ import random
 
 import pytest
 
+from tests.providers.postgres_server import postgres
+
+__all__ = ["postgres"]
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add what the crash tests can be told."""

@@ -14,7 +14,7 @@ from minirag.models.checks import check_text, clipped
 from minirag.security.envelope import MasterKey
 from minirag.security.key_file import load_key_file, load_or_create_key_file
 
-__all__ = ["check_cache_dir", "check_location", "derived_folder", "master_key", "shown"]
+__all__ = ["check_cache_dir", "check_location", "default_index", "derived_folder", "master_key", "shown"]
 
 _PASSWORD: Final = re.compile(r"(://[^/@:]*):[^/]*@")
 
@@ -76,6 +76,11 @@ def derived_folder(location: str, cache_dir: str | None, workspace_id: str) -> P
     else:
         base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     return base / "minirag" / workspace_id
+
+
+def default_index(location: str) -> str:
+    """Return the vector index that a workspace has where none is named: the database itself, if that can be one."""
+    return "pgvector" if location.startswith("postgresql") else "faiss"
 
 
 def master_key(location: str, storage: Storage, given: str | bytes | None) -> MasterKey | None:

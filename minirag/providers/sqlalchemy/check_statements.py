@@ -6,12 +6,15 @@ from typing import Any, Final
 
 from sqlalchemy import (
     BigInteger,
+    ColumnElement,
     ForeignKeyConstraint,
+    Integer,
     LargeBinary,
     Select,
     Table,
     and_,
     bindparam,
+    case,
     cast,
     except_,
     false,
@@ -28,11 +31,22 @@ from sqlalchemy import (
 from minirag.interfaces.upkeep import SHOWN_IDS
 from minirag.providers.sqlalchemy import fields as f
 from minirag.providers.sqlalchemy import tables as t
-from minirag.providers.sqlalchemy.scoping import at, driver_insert, equals, erase, held, listed, rewrite, scoped
+from minirag.providers.sqlalchemy.forms import either
+from minirag.providers.sqlalchemy.scoping import (
+    at,
+    driver_insert,
+    equals,
+    erase,
+    held,
+    listed,
+    listed_keys,
+    rewrite,
+    scoped,
+)
 
 # fmt: off
 __all__ = [
-    "ADD_LOG_ROWS", "BLOCKS_PAGE", "CHUNKS_PAGE", "CHUNK_COUNT", "CHUNK_SPAN", "COUNTERS_FROM_ROWS", "CREATED",
+    "BLOCKS_PAGE", "CHUNKS_PAGE", "CHUNK_COUNT", "CHUNK_SPAN", "COUNTERS_FROM_ROWS", "CREATED",
     "DELETE_LOG", "DELETE_OTHER_SPACES", "DELETE_VECTORS", "DOCUMENTS_OF_CHUNKS", "DOCUMENTS_PAGE", "FIELDS_LEFTOVER", "FIELDS_MISSING", "FOREIGN_KEY_CHECK",
     "FORGET_VERSIONS", "HAS_SPACE", "INSERT_BOT_LOG", "LOG_FACTS", "LOG_PAGE", "MARK_DOCUMENTS", "PUT_FINGERPRINT",
     "PUT_PROFILE", "REVISION", "STATISTICS_ROWS", "VECTORS_PAGE", "VECTOR_LEFTOVER", "VECTOR_MISSING", "VERSIONS_PAGE",
@@ -107,7 +121,7 @@ BLOCKS_PAGE: Final = (
         t.text_blocks.c.version_id,
         t.text_blocks.c.number,
         # As bytes: damaged text need not be text any more.
-        cast(t.text_blocks.c.text, LargeBinary).label("data"),
+        either(cast(t.text_blocks.c.text, LargeBinary), func.convert_to(t.text_blocks.c.text, "UTF8")).label("data"),
         of=(t.text_blocks,),
     )
     .where(
@@ -212,7 +226,7 @@ DOCUMENTS_PAGE: Final = (
 )
 DOCUMENTS_OF_CHUNKS: Final = (
     scoped(t.chunks.c.document_id, of=(t.chunks,))
-    .where(equals(t.chunks.c.bot_id), t.chunks.c.key.in_(listed("keys")))
+    .where(equals(t.chunks.c.bot_id), t.chunks.c.key.in_(listed_keys("keys")))
     .distinct()
 )
 
@@ -222,15 +236,21 @@ _RIGHT_FIELDS: Final = select(*f.SHOULD_HOLD.subquery().c)
 FIELDS_MISSING: Final = select(func.count()).select_from(except_(_RIGHT_FIELDS, _FIELDS).subquery())
 FIELDS_LEFTOVER: Final = select(func.count()).select_from(except_(_FIELDS, _RIGHT_FIELDS).subquery())
 
+
 # ---------------------------------------------------------------- log and counters
+def _counted(condition: ColumnElement[bool]) -> ColumnElement[int]:
+    """Return of how many rows a condition holds."""
+    return func.coalesce(either(func.sum(condition), func.sum(case((condition, 1), else_=0))), 0)
+
+
 LOG_FACTS: Final = scoped(
     func.count().label("rows"),
     func.coalesce(func.min(t.change_log.c.sequence), 1).label("first"),
     func.coalesce(func.max(t.change_log.c.sequence), 0).label("last"),
-    func.coalesce(func.sum(t.change_log.c.nonce == 0), 0).label("without_nonce"),
-    func.coalesce(
-        func.sum(or_(func.length(t.change_log.c.removed) % 8 != 0, func.length(t.change_log.c.added) % 8 != 0)), 0
-    ).label("cut_short"),
+    _counted(t.change_log.c.nonce == 0).label("without_nonce"),
+    _counted(or_(func.length(t.change_log.c.removed) % 8 != 0, func.length(t.change_log.c.added) % 8 != 0)).label(
+        "cut_short"
+    ),
     of=(t.change_log,),
 ).where(equals(t.change_log.c.bot_id))
 LOG_PAGE: Final = (
@@ -239,11 +259,17 @@ LOG_PAGE: Final = (
     .order_by(t.change_log.c.sequence)
     .limit(bindparam("limit"))
 )
+
+
+def _as_number(column: ColumnElement[Any]) -> ColumnElement[int]:
+    """Return a number or truth value as a number, else a sum of truth values would be one itself."""
+    return either(type_coerce(column, BigInteger), cast(column, Integer))
+
+
 COUNTERS_FROM_ROWS: Final = scoped(
     func.count().label("documents"),
     *(
-        # Else a sum of truth values would be one itself.
-        func.coalesce(func.sum(type_coerce(t.documents.c[name], BigInteger)), 0).label(name)
+        func.coalesce(func.sum(_as_number(t.documents.c[name])), 0).label(name)
         for name in ("chunks", "characters", "words", "known_words", "stale")
     ),
     select(func.coalesce(func.max(t.chunks.c.key), 0)).where(*_CHUNKS).scalar_subquery().label("last_key"),
@@ -255,7 +281,7 @@ DELETE_OTHER_SPACES: Final = erase(t.embeddings).where(
     equals(t.embeddings.c.bot_id), or_(t.embeddings.c.space != bindparam("space_kept"), ~_ITS_CHUNK)
 )
 DELETE_VECTORS: Final = erase(t.embeddings).where(
-    equals(t.embeddings.c.bot_id), t.embeddings.c.chunk_key.in_(listed("keys"))
+    equals(t.embeddings.c.bot_id), t.embeddings.c.chunk_key.in_(listed_keys("keys"))
 )
 MARK_DOCUMENTS: Final = (
     t.documents.update()
@@ -273,9 +299,3 @@ PUT_FINGERPRINT: Final = rewrite(t.bots, "fingerprint").where(at(t.bots.c.id))
 PUT_PROFILE: Final = rewrite(t.bots, "profile").where(at(t.bots.c.id))
 INSERT_BOT_LOG: Final = driver_insert(t.bot_logs)
 DELETE_LOG: Final = erase(t.change_log).where(equals(t.change_log.c.bot_id))
-ADD_LOG_ROWS: Final = text(
-    "INSERT INTO change_log (tenant_id, bot_id, sequence, nonce, removed, added) "
-    "WITH RECURSIVE numbers (number) AS (SELECT 1 UNION ALL SELECT number + 1 FROM numbers WHERE number < :last) "
-    "SELECT :scope, :bot_id, number, (random() & 9223372036854775807) | 1, x'', x'' FROM numbers WHERE number <= :last"
-)
-"""Empty rows 1 to `last`, each with a new random nonce: no index stands at any of them."""

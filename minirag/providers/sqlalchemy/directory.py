@@ -49,6 +49,7 @@ class SqlAlchemyDirectory(Directory):
             raise TenantNotFoundError(f"there is no tenant with the id {tenant.id!r}")
 
     def delete_tenant(self, tenant: Tenant) -> None:
+        self._transaction.take_turn(tenant.id)
         self._transaction.run(s.DELETE_TENANT, tenant=tenant.id)
 
     def setting(self, name: str) -> str | None:

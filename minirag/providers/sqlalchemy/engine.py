@@ -143,15 +143,23 @@ class Transaction:
         self._made: Connection | None = None
         self._known: dict[tuple[Any, ...], list[tuple[Any, ...]]] = {}
         with translated():
-            self._lent = engine.raw_connection()
-            self._driver: sqlite3.Connection = self._lent.driver_connection  # type: ignore[assignment]  # see `connect`
-            try:
-                if write:
-                    self._connection.begin()
-                self._driver.execute(_BEGIN_WRITE if write else _BEGIN_READ)
-            except BaseException:
-                self._give_back(reuse=True)
-                raise
+            self._begin()
+
+    def _begin(self) -> None:
+        """Take a connection and begin."""
+        self._lent = self._engine.raw_connection()
+        driver: Any = self._lent.driver_connection
+        self._driver = driver  # see `connect`
+        try:
+            if self._write:
+                self._connection.begin()
+            self._driver.execute(_BEGIN_WRITE if self._write else _BEGIN_READ)
+        except BaseException:
+            self._give_back(reuse=True)
+            raise
+
+    def take_turn(self, tenant_id: str) -> None:
+        """Wait until nobody else writes for a tenant. SQLite has one writer at a time anyway."""
 
     def end(self, *, failed: bool, abandoned: Callable[[], bool]) -> None:
         """Commit, or roll back if it has `failed`, and give the connection back to its pool.
@@ -200,7 +208,8 @@ class Transaction:
         """
         sql, fixed = _driver_form(statement)
         with translated():
-            return self._driver.execute(sql, {**fixed, **parameters, **self._scope}).fetchall()
+            found: list[tuple[Any, ...]] = self._driver.execute(sql, {**fixed, **parameters, **self._scope}).fetchall()
+        return found
 
     def remembered(self, statement: Executable, **parameters: Any) -> list[tuple[Any, ...]]:
         """Return what `tuples` returns; inside a read, which sees one state, the statement is executed only once."""

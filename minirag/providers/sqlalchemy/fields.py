@@ -31,13 +31,15 @@ from sqlalchemy import (
     case,
     func,
     literal_column,
+    type_coerce,
     union_all,
 )
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.types import UserDefinedType
 
 from minirag.providers.sqlalchemy import tables as t
 from minirag.providers.sqlalchemy.engine import Transaction
+from minirag.providers.sqlalchemy.forms import either
 from minirag.providers.sqlalchemy.scoping import equals, erase, listed, scoped
 
 __all__ = [
@@ -95,9 +97,10 @@ chunk_fields = Table(
 
 
 # ---------------------------------------------------------------- statements
-DECLARED: Final = scoped(func.json_extract(t.bots.c.profile, "$.filterable"), of=(t.bots,)).where(
-    equals(t.bots.c.id, "bot_id")
-)
+DECLARED: Final = scoped(
+    either(func.json_extract(t.bots.c.profile, "$.filterable"), func.minirag_declared(t.bots.c.profile)),
+    of=(t.bots,),
+).where(equals(t.bots.c.id, "bot_id"))
 _ERASE: Final = erase(chunk_fields).where(equals(chunk_fields.c.bot_id))
 _ERASE_DOCUMENTS: Final = _ERASE.where(
     chunk_fields.c.chunk_key.in_(
@@ -111,14 +114,18 @@ _ERASE_FIELDS: Final = _ERASE.where(chunk_fields.c.field.in_(listed("fields")))
 
 def _filling(*, of_documents: bool) -> Insert:
     """Return an insert of the rows of the fields `fields`: of all the bot's documents, or of those in `ids`."""
-    entry = func.json_each(t.documents.c.metadata_json).table_valued(
+    metadata = type_coerce(t.documents.c.metadata_json, Text)
+    entry = either(func.json_each(metadata), func.minirag_entries(metadata)).table_valued(
         "key", "value", "type", name="entry", joins_implicitly=True
     )
     elements = case((entry.c.type == "array", entry.c.value))  # NULL has no rows; what is no JSON would be an error
-    item = func.json_each(elements).table_valued("value", "type", name="item", joins_implicitly=True)
+    item = either(func.json_each(elements), func.minirag_items(elements)).table_valued(
+        "value", "type", name="item", joins_implicitly=True
+    )
     empty: ColumnElement[Any] = literal_column("''")
     kinds = {"integer": "number", "real": "number", "true": "bool", "false": "bool", "array": LIST}
-    tag = case((func.json_type(entry.c.value, '$."$date"').is_(None), "$datetime"), else_="$date")
+    dated = either(func.json_type(entry.c.value, '$."$date"'), func.minirag_tag(entry.c.value, '$."$date"'))
+    tag = case((dated.is_(None), "$datetime"), else_="$date")
     kind = case((entry.c.type == "object", tag), else_=case(kinds, value=entry.c.type, else_=entry.c.type))
     stamp = func.coalesce(*(func.json_extract(entry.c.value, f'$."{name}"') for name in ("$date", "$datetime")))
     value = case(
@@ -136,7 +143,9 @@ def _filling(*, of_documents: bool) -> Insert:
         found = found.where(equals(t.documents.c.bot_id), CHUNK_DOCUMENT, entry.c.key.in_(listed("fields")))
         return found.where(t.documents.c.id.in_(listed("ids"))) if of_documents else found
 
-    source = union_all(rows(kind, value, entry), rows(item_kind, item_value, entry, item))
+    held = either(value, func.minirag_field(entry.c.value))
+    item_held = either(item_value, func.minirag_field(item.c.value))
+    source = union_all(rows(kind, held, entry), rows(item_kind, item_held, entry, item))
     names = [column.key for column in chunk_fields.c]
     return insert(chunk_fields).from_select(names, source).on_conflict_do_nothing()
 

@@ -17,6 +17,7 @@ from minirag.providers.sqlalchemy import tables as t
 from minirag.providers.sqlalchemy.engine import Transaction
 from minirag.providers.sqlalchemy.fields import CHUNK_DOCUMENT, declared_fields
 from minirag.providers.sqlalchemy.filters import filter_clause, parameterized
+from minirag.providers.sqlalchemy.forms import each_integer
 from minirag.providers.sqlalchemy.narrowing import narrowings, probe
 from minirag.providers.sqlalchemy.scoping import as_lists, equals, scoped
 
@@ -36,7 +37,7 @@ __all__ = [
     "page",
 ]
 
-_NO_LIMIT: Final = -1
+_NO_LIMIT: Final = 2**31 - 1
 _FEW: Final = 10_000
 """Up to so many chunks, looking each up takes less than a walk over all those of a bot that has many more."""
 
@@ -123,7 +124,7 @@ def count_narrowings(form: Filter, fields: tuple[str, ...]) -> Select[Any] | Non
 @lru_cache(maxsize=64)
 def matching_keys(form: Filter, fields: tuple[str, ...]) -> Select[Any]:
     """Return the query of those of the chunks `keys` that a filter allows."""
-    given = func.json_each(bindparam("keys")).table_valued("value", name="given")
+    given = each_integer("keys").table_valued("value", name="given")
     possible = select(given.c.value).where(probe(form, fields, given.c.value))
     return _allowed(form).where(t.chunks.c.key.in_(possible))
 

@@ -1,4 +1,4 @@
-"""`where=` as SQL for SQLite, with the meaning that `minirag.models.filters.matches` gives it."""
+"""`where=` as SQL, with the meaning that `minirag.models.filters.matches` gives it."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ from sqlalchemy import (
     Boolean,
     ColumnElement,
     FromClause,
+    Select,
     Text,
     and_,
     bindparam,
     case,
+    collate,
     exists,
     func,
     literal,
@@ -28,9 +30,10 @@ from sqlalchemy import (
 from minirag.errors import FilterError
 from minirag.models.filters import And, Condition, Filter, Not, Or
 from minirag.models.metadata import encode_value
+from minirag.providers.sqlalchemy.forms import each_integer, each_number, either
 from minirag.providers.sqlalchemy.scoping import equals, held, listed
 
-__all__ = ["Operands", "any_of", "filter_clause", "number", "operands", "parameterized"]
+__all__ = ["Operands", "any_of", "filter_clause", "listed_of", "number", "operands", "parameterized"]
 
 Operands: TypeAlias = "tuple[tuple[str, str], ...]"
 """What stands in the place of a condition's value: kinds of value, each with the name of the parameter that holds it."""
@@ -40,8 +43,8 @@ _JSON_TYPES: Final = {"null": (), "bool": ("true", "false"), "number": ("integer
 """The JSON types of each kind of value; dates and datetimes are objects of one entry."""
 
 _PLAIN_NAME: Final = re.compile(r'[^"\\\x00-\x1f]+')
-_ALWAYS: Final[ColumnElement[bool]] = literal_column("1", Boolean)
-_NEVER: Final[ColumnElement[bool]] = literal_column("0", Boolean)
+_ALWAYS: Final[ColumnElement[bool]] = either(literal_column("1", Boolean), literal_column("true", Boolean))
+_NEVER: Final[ColumnElement[bool]] = either(literal_column("0", Boolean), literal_column("false", Boolean))
 """Not SQLAlchemy's own constants: a condition with one of those in it is folded, and the joins beside it are lost."""
 
 
@@ -110,7 +113,7 @@ def number(name: str) -> ColumnElement[Any]:
     Numbers take the same way through SQLite's JSON reader as those stored: how it reads decimals depends on its build and
     can differ from Python's reading by one unit in the last place, but never from itself.
     """
-    return func.json_extract(bindparam(name), literal_column("'$'"))
+    return either(func.json_extract(bindparam(name), literal_column("'$'")), func.minirag_read_number(bindparam(name)))
 
 
 def _one(kind: str, name: str) -> ColumnElement[Any]:
@@ -121,7 +124,25 @@ def any_of(column: ColumnElement[Any], condition: Condition, kind: str, name: st
     """Return whether a column equals the value, or one of the values, of one kind among a condition's operands."""
     if condition.operator in _BIND_ONE:
         return column == _one(kind, name)
-    return column.in_(listed(name))
+    return column.in_(listed_of(kind, name))
+
+
+def listed_of(kind: str, name: str) -> Select[Any]:
+    """Return the values of one kind that a parameter holds as a JSON array."""
+    each = {"number": each_number, "bool": each_integer}.get(kind)
+    return listed(name) if each is None else select(each(name).table_valued("value").c.value)
+
+
+def of_kind(value: ColumnElement[Any], kind: str) -> ColumnElement[Any]:
+    """Return a value of the metadata as one that compares with others of its kind.
+
+    SQLite's values are what they are; PostgreSQL's are JSON until they are read, and its texts compare by code point if told.
+    """
+    if kind == "number":
+        return either(value, func.minirag_number(value))
+    if kind == "bool":
+        return either(value, func.minirag_truth(value))
+    return either(value, collate(func.minirag_text(value), "C"))
 
 
 # ---------------------------------------------------------------- clauses
@@ -180,8 +201,11 @@ def _entry(metadata: ColumnElement[str], field: str) -> tuple[ColumnElement[Any]
     """
     if _PLAIN_NAME.fullmatch(field):
         path = literal(f'$."{field}"')
-        return func.json_type(metadata, path), func.json_extract(metadata, path)
-    entry = func.json_each(metadata).table_valued("key", "value", "type")
+        return (
+            either(func.json_type(metadata, path), func.minirag_type(metadata, path)),
+            either(func.json_extract(metadata, path), func.minirag_value(metadata, path)),
+        )
+    entry = either(func.json_each(metadata), func.minirag_entries(metadata)).table_valued("key", "value", "type")
     found = [
         select(column).select_from(entry).where(entry.c.key == field).scalar_subquery()
         for column in (entry.c.type, entry.c.value)
@@ -194,9 +218,10 @@ def _metadata_in(kind: ColumnElement[Any], value: ColumnElement[Any], condition:
     branches: dict[str, ColumnElement[bool]] = {}
     items: list[ColumnElement[bool]] = []
     tagged: list[ColumnElement[bool]] = []
-    item = func.json_each(value).table_valued("value", "type")
+    item = either(func.json_each(value), func.minirag_items(value)).table_valued("value", "type")
     for name, parameter in operands(condition):
-        test = any_of(value, condition, name, parameter)
+        test = any_of(of_kind(value, name), condition, name, parameter)
+        among = any_of(of_kind(item.c.value, name), condition, name, parameter)
         match name:
             case "null":
                 branches["null"] = _ALWAYS
@@ -204,10 +229,10 @@ def _metadata_in(kind: ColumnElement[Any], value: ColumnElement[Any], condition:
                 branches |= dict.fromkeys(_JSON_TYPES["bool"], test)
             case "text":
                 branches["text"] = test
-                items.append(and_(item.c.type == _quoted("text"), any_of(item.c.value, condition, name, parameter)))
+                items.append(and_(item.c.type == _quoted("text"), among))
             case "number":
                 branches |= dict.fromkeys(_JSON_TYPES["number"], test)
-                items.append(and_(item.c.type != _quoted("text"), any_of(item.c.value, condition, name, parameter)))
+                items.append(and_(item.c.type != _quoted("text"), among))
             case tag:
                 tagged.append(func.coalesce(any_of(_tagged(value, tag), condition, tag, parameter), _NEVER))
     if items:
@@ -234,7 +259,7 @@ def _metadata_order(
     if types == ("object",):
         test: ColumnElement[bool] = func.coalesce(_compare(_tagged(value, name), operator, bound), _NEVER)
     else:
-        test = _compare(value, operator, bound)
+        test = _compare(of_kind(value, name), operator, bound)
     return _by_type(kind, dict.fromkeys(types, test))
 
 
@@ -244,7 +269,8 @@ def _quoted(word: str) -> ColumnElement[str]:
 
 def _tagged(value: ColumnElement[Any], tag: str) -> ColumnElement[Any]:
     """Return the text of a date or datetime, NULL for an object of the other kind."""
-    return func.json_extract(value, _quoted(f'$."{tag}"'))
+    path = _quoted(f'$."{tag}"')
+    return either(func.json_extract(value, path), collate(func.minirag_tag(value, path), "C"))
 
 
 # ---------------------------------------------------------------- reserved names

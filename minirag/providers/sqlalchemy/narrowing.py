@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from typing import Any, Final, TypeAlias
 
-from sqlalchemy import ColumnElement, CompoundSelect, Select, and_, bindparam, func, select, true, union_all
+from sqlalchemy import ColumnElement, CompoundSelect, Select, Text, and_, bindparam, cast, func, select, true, union_all
 
 from minirag.models.filters import And, Condition, Filter, Or
 from minirag.providers.sqlalchemy import tables as t
 from minirag.providers.sqlalchemy.fields import CHUNK_DOCUMENT, CUT, chunk_fields
-from minirag.providers.sqlalchemy.filters import any_of, number, operands
+from minirag.providers.sqlalchemy.filters import any_of, listed_of, number, operands
+from minirag.providers.sqlalchemy.forms import either
 from minirag.providers.sqlalchemy.scoping import equals, held, scoped
 
 __all__ = ["ChunkKeys", "narrowings", "probe"]
@@ -102,12 +103,19 @@ def _of_field(condition: Condition) -> ChunkKeys | None:
 
 def _equal(condition: Condition, kind: str, name: str) -> ColumnElement[bool]:
     value = chunk_fields.c.value
-    if kind != "text":
-        return any_of(value, condition, kind, name)
     if condition.operator == "$eq":
-        return value == func.substr(bindparam(name), 1, CUT)
-    given = func.json_each(bindparam(name)).table_valued("value")
-    return value.in_(select(func.substr(given.c.value, 1, CUT)))
+        return value == _held(kind, number(name) if kind == "number" else bindparam(name))
+    given = listed_of(kind, name)
+    return value.in_(given.with_only_columns(_held(kind, *given.selected_columns)))
+
+
+def _held(kind: str, value: ColumnElement[Any]) -> ColumnElement[Any]:
+    """Return a value as a row of the declared fields holds it."""
+    if kind == "text":
+        return func.substr(value, 1, CUT)
+    if kind == "number":
+        return either(value, func.minirag_number_key(value))
+    return either(value, cast(value, Text)) if kind == "bool" else value
 
 
 def _range(field: str, kind: str, conditions: list[Condition]) -> Select[Any]:
@@ -115,9 +123,7 @@ def _range(field: str, kind: str, conditions: list[Condition]) -> Select[Any]:
     bounds: list[ColumnElement[bool]] = []
     for condition in conditions:
         ((_, name),) = operands(condition)
-        bound: ColumnElement[Any] = number(name) if kind == "number" else bindparam(name)
-        if kind == "text":
-            bound = func.substr(bound, 1, CUT)
+        bound = _held(kind, number(name) if kind == "number" else bindparam(name))
         value = chunk_fields.c.value
         bounds.append(value >= bound if condition.operator in ("$gt", "$gte") else value <= bound)
     return _rows(field).where(chunk_fields.c.kind == kind, and_(*bounds))

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 __all__ = ["SqlAlchemyReader"]
 
 _ABOVE_EVERY_ID: Final = "~"
-_NO_LIMIT: Final = -1
+_NO_LIMIT: Final = 2**31 - 1
 _HASHES_PER_STATEMENT: Final = 4_096
 
 

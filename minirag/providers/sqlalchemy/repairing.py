@@ -30,6 +30,7 @@ from minirag.providers.sqlalchemy.scoping import as_lists
 __all__ = ["repair_file", "repair_rows"]
 
 _AT_ONCE: Final = 500
+_LOG_ROWS: Final = 10_000
 
 
 def repair_file(transaction: Transaction, fault: StoredFault) -> None:
@@ -171,13 +172,22 @@ def _mend_log(transaction: Transaction, bot: Any) -> None:
     assert facts is not None
     last = max(log.sequence, facts.last, 0)
     transaction.run(c.DELETE_LOG, bot_id=bot.id)
-    transaction.run(c.ADD_LOG_ROWS, bot_id=bot.id, last=last)
-    nonce = (int.from_bytes(os.urandom(8)) >> 1) or 1
+    for start in range(1, last + 1, _LOG_ROWS):
+        numbers = range(start, min(start + _LOG_ROWS, last + 1))
+        transaction.insert(
+            s.INSERT_LOG, [(transaction.tenant_id, bot.id, number, _nonce(), b"", b"") for number in numbers]
+        )
+    nonce = _nonce()
     added = np.ascontiguousarray(present_keys(transaction, bot.id), "<i8").tobytes()
     transaction.insert(s.INSERT_LOG, [(transaction.tenant_id, bot.id, last + 1, nonce, b"", added)])
     values: dict[str, Any] = {f"new_{name}": getattr(log, name) for name in (*COUNTERS, "last_key")}
     transaction.run(s.UPDATE_BOT_LOG, at_bot_id=bot.id, new_sequence=last + 1, new_nonce=nonce, **values)
     _mend_counters(transaction, bot)
+
+
+def _nonce() -> int:
+    """Return a new random nonce of 63 bits that is not 0."""
+    return (int.from_bytes(os.urandom(8)) >> 1) or 1
 
 
 def _mend_fields(transaction: Transaction, bot: Any) -> None:

@@ -20,6 +20,7 @@ from sqlalchemy import (
     Table,
     Update,
     bindparam,
+    cast,
     delete,
     func,
     select,
@@ -27,7 +28,9 @@ from sqlalchemy import (
 )
 from sqlalchemy import insert as plain_insert
 from sqlalchemy.dialects import sqlite
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.dialects.postgresql import insert
+
+from minirag.providers.sqlalchemy.forms import each_integer, each_text, either
 
 __all__ = [
     "add",
@@ -40,6 +43,7 @@ __all__ = [
     "erase",
     "held",
     "listed",
+    "listed_keys",
     "pairs",
     "rewrite",
     "scoped",
@@ -117,8 +121,13 @@ def at(column: ColumnElement[Any]) -> ColumnElement[bool]:
 
 
 def listed(name: str) -> Select[Any]:
-    """Return the elements of a JSON array given as a parameter."""
-    return select(func.json_each(bindparam(name)).table_valued("value").c.value)
+    """Return the strings of a JSON array given as a parameter."""
+    return select(each_text(name).table_valued("value").c.value)
+
+
+def listed_keys(name: str) -> Select[Any]:
+    """Return the integers of a JSON array given as a parameter."""
+    return select(each_integer(name).table_valued("value").c.value)
 
 
 def as_list(values: Sequence[Any]) -> str:
@@ -137,6 +146,8 @@ def pairs(name: str, first: ColumnElement[Any], second: ColumnElement[Any]) -> t
 
     A join, since SQLite looks up only the first column of a pair that is `IN` a list.
     """
-    each = func.json_each(bindparam(name)).table_valued("value", joins_implicitly=True)
-    condition = (first == func.json_extract(each.c.value, "$[0]")) & (second == func.json_extract(each.c.value, "$[1]"))
-    return each, condition
+    given = either(func.json_each(bindparam(name)), func.minirag_pairs(bindparam(name)))
+    each = given.table_valued("value", "first", "second", joins_implicitly=True)
+    ones = either(func.json_extract(each.c.value, "$[0]"), cast(each.c.first, first.type))
+    others = either(func.json_extract(each.c.value, "$[1]"), cast(each.c.second, second.type))
+    return each, (first == ones) & (second == others)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from sqlalchemy import Select, and_, bindparam, exists, func, or_, true, tuple_, update
 from sqlalchemy.dialects import sqlite
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.dialects.postgresql import insert
 
 from minirag.errors import InvalidEmbeddingError
 from minirag.interfaces.records import ChunkText
@@ -16,7 +16,17 @@ from minirag.providers.sqlalchemy import tables as t
 from minirag.providers.sqlalchemy.changes import BotChanges
 from minirag.providers.sqlalchemy.engine import Transaction
 from minirag.providers.sqlalchemy.mapping import to_vectors
-from minirag.providers.sqlalchemy.scoping import as_list, as_lists, at, equals, erase, held, listed, rewrite, scoped
+from minirag.providers.sqlalchemy.scoping import (
+    as_list,
+    as_lists,
+    at,
+    equals,
+    erase,
+    held,
+    listed_keys,
+    rewrite,
+    scoped,
+)
 from minirag.providers.sqlalchemy.statements import SPACE_OF_BOT
 from minirag.providers.sqlalchemy.tables import KNOWN_WORDS_SCALE
 
@@ -82,7 +92,7 @@ _LACKING: Final = (
 _SAMPLE: Final = (
     _texts_of_chunks(_own.c.content_hash, _own.c.vector)
     .join(_own, _of_chunk(_own, func.coalesce(bindparam("space"), SPACE_OF_BOT)))
-    .where(t.chunks.c.key.in_(listed("keys")))
+    .where(t.chunks.c.key.in_(listed_keys("keys")))
 )
 _KEYS: Final = scoped(t.embeddings.c.chunk_key, of=(t.embeddings,)).where(
     equals(t.embeddings.c.bot_id), t.embeddings.c.space == func.coalesce(bindparam("space"), SPACE_OF_BOT)
@@ -92,7 +102,7 @@ _FIRST_KEY: Final = (
 )
 _LAST_KEY: Final = _KEYS.order_by(t.embeddings.c.chunk_key.desc()).limit(1)
 _PRESENT: Final = scoped(t.chunks.c.key, of=(t.chunks,)).where(
-    equals(t.chunks.c.bot_id), t.chunks.c.key.in_(listed("keys"))
+    equals(t.chunks.c.bot_id), t.chunks.c.key.in_(listed_keys("keys"))
 )
 COUNT_VECTORS: Final = scoped(func.count(), of=(t.embeddings,)).where(
     equals(t.embeddings.c.bot_id), equals(t.embeddings.c.space)

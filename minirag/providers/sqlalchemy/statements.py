@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any, Final
 
 from sqlalchemy import (
+    Integer,
     Select,
     bindparam,
     case,
+    cast,
     delete,
     func,
     literal_column,
@@ -15,11 +17,12 @@ from sqlalchemy import (
     true,
     update,
 )
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.dialects.postgresql import insert
 
 from minirag.models.filters import Filter
 from minirag.providers.sqlalchemy import tables as t
 from minirag.providers.sqlalchemy.filters import filter_clause
+from minirag.providers.sqlalchemy.forms import each_integer, either
 from minirag.providers.sqlalchemy.scoping import (
     add,
     at,
@@ -29,6 +32,7 @@ from minirag.providers.sqlalchemy.scoping import (
     erase,
     held,
     listed,
+    listed_keys,
     pairs,
     rewrite,
     scoped,
@@ -281,7 +285,7 @@ _CHUNK_DOCUMENT: Final = (
 )
 _OF_CHUNKS: Final = (t.chunks, t.documents, t.sources)
 _CHUNK_ROWS: Final = (_CHUNK_DOCUMENT, _DOCUMENT_SOURCE, equals(t.chunks.c.bot_id))
-_THESE_CHUNKS: Final = t.chunks.c.key.in_(listed("keys"))
+_THESE_CHUNKS: Final = t.chunks.c.key.in_(listed_keys("keys"))
 _CHUNK_BLOCKS: Final = (
     held(t.text_blocks)
     & (t.text_blocks.c.version_id == t.documents.c.version_id)
@@ -344,8 +348,9 @@ _VECTORS: Final = (
     .order_by(t.embeddings.c.chunk_key)
 )
 VECTORS_PAGE: Final = _VECTORS.where(t.embeddings.c.chunk_key > bindparam("after")).limit(bindparam("limit"))
-VECTORS_OF_KEYS: Final = _VECTORS.where(t.embeddings.c.chunk_key.in_(listed("keys")))
-_BEGINNING: Final = func.json_each(bindparam("starts")).table_valued("value").c.value
+VECTORS_OF_KEYS: Final = _VECTORS.where(t.embeddings.c.chunk_key.in_(listed_keys("keys")))
+_START: Final = each_integer("starts").table_valued("value").c.value
+_BEGINNING: Final = either(_START, cast(_START, Integer))
 VECTORS_BY_HASH: Final = select(t.embeddings.c.content_hash, t.embeddings.c.vector).where(
     # Told as a plain equality, SQLite would put the parameter for the column in the next line, and not use the index.
     held(t.embeddings).is_(true()),

@@ -1,4 +1,4 @@
-"""`SqlAlchemyStorage`: everything of all tenants in one SQLite file."""
+"""`SqlAlchemyStorage`: everything of all tenants in one database."""
 
 from __future__ import annotations
 
@@ -18,13 +18,14 @@ from minirag.interfaces.storage import Directory, Reader, Storage, Writer
 from minirag.interfaces.upkeep import StoredFault, Tell, ignore
 from minirag.providers.sqlalchemy.database import Database
 from minirag.providers.sqlalchemy.directory import SqlAlchemyDirectory
-from minirag.providers.sqlalchemy.engine import Settings, database_file
+from minirag.providers.sqlalchemy.opening import is_postgres, open_database
 from minirag.providers.sqlalchemy.reader import SqlAlchemyReader
 from minirag.providers.sqlalchemy.writer import SqlAlchemyWriter
 
 __all__ = ["SqlAlchemyOptions", "SqlAlchemyStorage", "create"]
 
 Durability: TypeAlias = Literal["normal", "full"]
+RowLevelSecurity: TypeAlias = Literal["on", "off"]
 
 
 class SqlAlchemyOptions(BaseModel):
@@ -34,6 +35,8 @@ class SqlAlchemyOptions(BaseModel):
         busy_timeout: seconds a write waits for another writer.
         durability: `"full"` also survives loss of power; None leaves it to the workspace.
         pool_size: connections that are kept open; more are opened when needed.
+        rls: `"on"`: PostgreSQL itself holds each transaction to its tenant's rows (row-level security), for which the
+            user must be able to make and take a role; `"off"` leaves it to the statements. SQLite has none.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -41,6 +44,7 @@ class SqlAlchemyOptions(BaseModel):
     busy_timeout: float = Field(default=30.0, ge=0, le=3_600)
     durability: Durability | None = None
     pool_size: int = Field(default=8, ge=1, le=1_000)
+    rls: RowLevelSecurity = "on"
 
 
 def create(options: SqlAlchemyOptions | None, context: ProviderContext) -> SqlAlchemyStorage:
@@ -55,18 +59,21 @@ def create(options: SqlAlchemyOptions | None, context: ProviderContext) -> SqlAl
         read_only=bool(context.settings.get("read_only", False)),
         busy_timeout=options.busy_timeout,
         pool_size=options.pool_size,
+        rls=options.rls,
     )
 
 
 class SqlAlchemyStorage(Storage):
-    """A storage on SQLAlchemy; at present for SQLite.
+    """A storage on SQLAlchemy, in SQLite or PostgreSQL.
 
     Args:
-        location: a folder, which then holds `minirag.sqlite3`, or a URL `sqlite:///path/to/file`.
+        location: a folder, which then holds `minirag.sqlite3`, or a URL: `sqlite:///path/to/file` or
+            `postgresql+psycopg://user@host/database`.
         durability: `"full"` also survives loss of power.
         read_only: write nothing, not one byte.
         busy_timeout: seconds a write waits for another writer before it raises `StorageBusyError`.
         pool_size: connections that are kept open.
+        rls: whether PostgreSQL itself holds each transaction to its tenant's rows.
     """
 
     def __init__(
@@ -77,16 +84,17 @@ class SqlAlchemyStorage(Storage):
         read_only: bool = False,
         busy_timeout: float = 30.0,
         pool_size: int = 8,
+        rls: RowLevelSecurity = "on",
     ) -> None:
-        self._database = Database(
-            Settings(
-                file=database_file(os.fspath(location)),
-                full=durability == "full",
-                read_only=read_only,
-                busy_timeout=busy_timeout,
-                pool_size=pool_size,
-            )
+        self._database: Database = open_database(
+            os.fspath(location),
+            full=durability == "full",
+            read_only=read_only,
+            busy_timeout=busy_timeout,
+            pool_size=pool_size,
+            rls=rls == "on",
         )
+        self.remote = is_postgres(os.fspath(location))
 
     @property
     def workspace_id(self) -> str:
@@ -107,7 +115,6 @@ class SqlAlchemyStorage(Storage):
 
     def verify(self, scope: TenantScope | None, *, deep: bool = True, tell: Tell = ignore) -> Iterator[StoredFault]:
         # Checks, repairs and copies are rare, and their statements take a while to make: not when a workspace is opened.
-        from minirag.providers.sqlalchemy.check_file import check_file
         from minirag.providers.sqlalchemy.checking import check_tenant
 
         if scope is not None:
@@ -115,23 +122,20 @@ class SqlAlchemyStorage(Storage):
             yield from check_tenant(begin, deep=deep, tell=tell)
             return
         with self._database.transaction(tenant_id=None, write=False) as transaction:
-            yield from check_file(transaction, deep=deep)
+            yield from self._database.faults(transaction, deep=deep)
 
     def repair(self, scope: TenantScope | None, fault: StoredFault) -> None:
-        from minirag.providers.sqlalchemy.repairing import repair_file, repair_rows
+        from minirag.providers.sqlalchemy.repairing import repair_rows
 
         tenant_id = None if scope is None else scope.tenant_id
         with self._database.transaction(tenant_id=tenant_id, write=True) as transaction:
             if scope is None:
-                repair_file(transaction, fault)
+                self._database.mend(transaction, fault)
             else:
                 repair_rows(transaction, fault)
 
     def backup(self, folder: Path) -> None:
-        from minirag.providers.sqlalchemy.copying import copy_database
-
-        with self._database.outside_transactions() as connection:
-            copy_database(connection, folder)
+        self._database.copy(folder)
 
     def close(self) -> None:
         self._database.close()

@@ -1,11 +1,11 @@
-"""Errors of SQLAlchemy and SQLite, told in our own words: the one place where they are translated."""
+"""Errors of SQLAlchemy and of the databases, told in our own words: the one place where they are translated."""
 
 from __future__ import annotations
 
 import sqlite3
 from types import TracebackType
 
-from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 
 from minirag.errors import (
     ConflictError,
@@ -16,6 +16,7 @@ from minirag.errors import (
     StorageCorruptError,
     StorageError,
 )
+from minirag.providers.sqlalchemy.postgres_errors import postgres_error
 
 __all__ = ["translated"]
 
@@ -38,7 +39,9 @@ class _Translation:
     def __exit__(
         self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if isinstance(problem, SQLAlchemyError | sqlite3.Error):
+        # An error of psycopg, which need not be installed, is told by its code.
+        if isinstance(problem, SQLAlchemyError | sqlite3.Error) or hasattr(problem, "sqlstate"):
+            assert isinstance(problem, Exception)
             raise _translate(problem, self._duplicate) from problem
 
 
@@ -51,6 +54,13 @@ def translated(*, duplicate: ConflictError | None = None) -> _Translation:
 
 
 def _translate(problem: Exception, duplicate: ConflictError | None) -> MiniRAGError:
+    cause = problem.orig if isinstance(problem, DBAPIError) else problem
+    if hasattr(cause, "sqlstate"):
+        return postgres_error(cause, duplicate)
+    return _sqlite_error(problem, duplicate)
+
+
+def _sqlite_error(problem: Exception, duplicate: ConflictError | None) -> MiniRAGError:
     cause = problem.__cause__ if isinstance(problem.__cause__, sqlite3.Error) else problem
     reason = str(cause.args[0]) if isinstance(cause, sqlite3.Error) and cause.args else type(cause).__name__
     extended = getattr(cause, "sqlite_errorcode", 0)
