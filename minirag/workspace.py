@@ -201,7 +201,9 @@ class Workspace:
         owned: list[Any] = []
         try:
             database = _part(registry, "storage", storage if storage is not None else "sqlalchemy", context, owned)
-            vectors = _part(registry, "vector_index", index if index is not None else default_index(place), context, owned)
+            vectors = _part(
+                registry, "vector_index", index if index is not None else default_index(place), context, owned
+            )
             workspace = cls(
                 storage=database,
                 index=vectors,

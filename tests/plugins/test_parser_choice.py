@@ -39,8 +39,8 @@ def test_a_parser_is_chosen_by_media_type_then_extension(
 
 
 def parser(label: str, **more: object) -> types.SimpleNamespace:
-    """Return a plugin with one parser of `.pdf` and `.docx`."""
-    record = ProviderSpec(name=label, factory="acme:create", extensions=(".pdf", ".docx"), **more)  # type: ignore[arg-type]
+    """Return a plugin with one parser of `.pdf` and `.pages`."""
+    record = ProviderSpec(name=label, factory="acme:create", extensions=(".pdf", ".pages"), **more)  # type: ignore[arg-type]
     return types.SimpleNamespace(__name__=label, minirag_parsers=hookimpl(lambda: [record]))
 
 
@@ -56,7 +56,7 @@ def test_an_installed_parser_goes_before_the_built_in_one() -> None:
 def test_a_parser_that_lacks_its_modules_gives_way() -> None:
     """It is chosen only where no other reads the format."""
     registry = Registry.discover([parser("lame", requires=("a_module_that_is_not_there",))])
-    found, only = registry.parser_for(".pdf"), registry.parser_for(".docx")
+    found, only = registry.parser_for(".pdf"), registry.parser_for(".pages")
     assert found is not None
     assert only is not None
     assert (found.name, only.name) == ("pdf", "lame")
@@ -67,6 +67,6 @@ def test_a_contested_format_is_an_error_for_who_asks() -> None:
     registry = Registry.discover([parser("one"), parser("two")])
     assert registry.parser_for(".txt") is not None
     with pytest.raises(
-        ProviderConflictError, match=r"the format '\.docx' is claimed by the plugins 'one' .* and 'two'"
+        ProviderConflictError, match=r"the format '\.pages' is claimed by the plugins 'one' .* and 'two'"
     ):
-        registry.parser_for(".docx")
+        registry.parser_for(".pages")
