@@ -124,7 +124,7 @@ ROWS: dict[str, Row] = {
             "memory_budget": [0, -1, True, "5", 2.5],
             "url_policy": [5, "x", {"bogus": 1}],
             "plugins": [5, "name", [5]],
-            "env_credentials": bad.FLAG,
+            "env_credentials": [value for value in bad.FLAG if value is not None],
             "registry": [5, "x", object()],
             "cache_dir": [5, b"x", "", ["x"]],
             "location": [5, b"x", ["x"]],

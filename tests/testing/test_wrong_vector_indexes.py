@@ -51,12 +51,12 @@ class Right(VectorPartition):
         found = [cosine(held[key], query) if key in held else np.nan for key in keys.tolist()]
         return np.asarray(found, np.float64)
 
-    def kept(self) -> dict[int, Vector]:
+    def remembered(self) -> dict[int, Vector]:
         """Return what a snapshot is to hold."""
         return self.held
 
     def snapshot(self) -> Callable[[SnapshotWriter], None]:
-        held = self.kept()
+        held = self.remembered()
         return lambda writer: self.write(writer, held)
 
     @staticmethod
@@ -185,7 +185,7 @@ class KeepsTheDead(Right):
         super().apply(removed, added, vectors)
         self.dead = {key: vector for key, vector in before.items() if key not in self.held}
 
-    def kept(self) -> dict[int, Vector]:
+    def remembered(self) -> dict[int, Vector]:
         return self.held | self.dead
 
 
@@ -193,7 +193,7 @@ class KeepsLater(Right):
     """The snapshot is of the moment when it is written."""
 
     def snapshot(self) -> Callable[[SnapshotWriter], None]:
-        return lambda writer: self.write(writer, self.kept())
+        return lambda writer: self.write(writer, self.remembered())
 
 
 class OptimizesTwice(Right):
