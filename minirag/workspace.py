@@ -171,7 +171,7 @@ class Workspace:
         Args:
             location: a folder, which then holds everything, or an SQLAlchemy URL.
             storage: the database provider; `"sqlalchemy"`.
-            index: the vector index provider; `"faiss"`, and for a PostgreSQL database `"pgvector"` in the same one.
+            index: the vector index provider; `"faiss"`, and for a PostgreSQL database that may be written `"pgvector"` in the same one.
             embedder: what makes the vectors of new bots; `"minilm"`, the bundled one.
             llm: what answers for new bots; `"extractive"`, which composes answers of the documents' sentences.
             reranker: what orders the best hits of new bots anew; none.
@@ -202,7 +202,11 @@ class Workspace:
         try:
             database = _part(registry, "storage", storage if storage is not None else "sqlalchemy", context, owned)
             vectors = _part(
-                registry, "vector_index", index if index is not None else default_index(place), context, owned
+                registry,
+                "vector_index",
+                index if index is not None else default_index(place, read_only=read_only),
+                context,
+                owned,
             )
             workspace = cls(
                 storage=database,

@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from tests.providers.postgres_server import postgres
+from tests.servers.postgres_server import postgres
 
 __all__ = ["postgres"]
 

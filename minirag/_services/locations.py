@@ -78,9 +78,12 @@ def derived_folder(location: str, cache_dir: str | None, workspace_id: str) -> P
     return base / "minirag" / workspace_id
 
 
-def default_index(location: str) -> str:
-    """Return the vector index that a workspace has where none is named: the database itself, if that can be one."""
-    return "pgvector" if location.startswith("postgresql") else "faiss"
+def default_index(location: str, *, read_only: bool) -> str:
+    """Return the vector index that a workspace has where none is named: the database itself, if that can be one.
+
+    A search may have to feed it what others have written; where nothing may be written, the vectors are held in memory.
+    """
+    return "pgvector" if location.startswith("postgresql") and not read_only else "faiss"
 
 
 def master_key(location: str, storage: Storage, given: str | bytes | None) -> MasterKey | None:

@@ -1,4 +1,4 @@
-"""Final scores of what a remote index found: fetched with a margin, scored in float64, ranked by the rule of ties."""
+"""What vector indexes have in common: the arguments they refuse, and final scores in float64, ranked by the rule of ties."""
 
 from __future__ import annotations
 
@@ -13,9 +13,20 @@ from minirag.interfaces.ties import reach
 if TYPE_CHECKING:
     from minirag.types import Keys, Matrix, Scores, Vector
 
-__all__ = ["check_apply", "check_keys", "check_query", "float64_sums", "rank", "rank_fetched", "without_twins"]
+__all__ = [
+    "certain_gap",
+    "check_apply",
+    "check_keys",
+    "check_query",
+    "float64_sums",
+    "rank",
+    "rank_fetched",
+    "without_twins",
+]
 
 _LENGTH_LIMIT: Final = 1.001
+"""No vector is longer: float32 normalisation, with room to spare. Shorter ones are welcome, as is the zero vector."""
+
 _MARGIN: Final = 16
 """How many candidates are fetched beyond k, so that ties and float32 sums in the wrong order are seldom at the edge."""
 
@@ -31,20 +42,31 @@ def rank_fetched(
 
     Args:
         fetch: returns so many of the nearest keys and their float32 vectors, fewer only if there are no more.
-        error: by how much a rough score may be off; if not given, by what float32 sums are (Higham, Accuracy and
-            Stability of Numerical Algorithms, section 3.1).
+        error: by how much a rough score may be off, as `certain_gap` takes it.
     """
     if k == 0:
         return np.empty(0, np.int64), np.empty(0, np.float64)
-    if error is None:
-        error = (len(query) + 4) * 2.0**-24 * _LENGTH_LIMIT**2
+    gap = certain_gap(len(query), error=error)
     count = k + _MARGIN
     while True:
         keys, vectors = fetch(count)
         scores = float64_sums(vectors, query)
-        if len(keys) < count or scores.min() + 2 * error + _TIE < np.partition(scores, -k)[-k]:
+        if len(keys) < count or scores.min() + gap < np.partition(scores, -k)[-k]:
             return rank(keys, scores, k)
         count *= _GROWTH
+
+
+def certain_gap(dimension: int, *, error: float | None = None) -> float:
+    """Return how far apart two rough scores must be for their order, and that they are no tie, to be certain.
+
+    Args:
+        error: by how much a rough score may be off. If not given, it is a float32 sum of n products, which is off by at
+            most n * 2^-24 times the product of the norms (Higham, Accuracy and Stability of Numerical Algorithms,
+            section 3.1).
+    """
+    if error is None:
+        error = (dimension + 4) * 2.0**-24 * _LENGTH_LIMIT**2
+    return 2 * error + _TIE
 
 
 def rank(keys: Keys, scores: Scores, k: int) -> tuple[Keys, Scores]:
@@ -55,7 +77,11 @@ def rank(keys: Keys, scores: Scores, k: int) -> tuple[Keys, Scores]:
 
 
 def float64_sums(vectors: Matrix, query: Vector) -> Scores:
-    """Return the dot product of each row, as a float64 sum over float32 values, in one order wherever the row lies."""
+    """Return the dot product of each row, as a float64 sum over float32 values.
+
+    Each row is summed by itself in one fixed order, so that its score does not depend on where it lies or what is
+    scored beside it.
+    """
     return np.asarray(np.vecdot(vectors.astype(np.float64), query.astype(np.float64)))
 
 
@@ -82,8 +108,8 @@ def check_apply(removed: Keys, added: Keys, vectors: Matrix, *, dimension: int) 
         )
 
 
-def check_query(query: Vector, k: int, *, dimension: int) -> None:
-    """Refuse what `search` cannot take.
+def check_query(query: Vector, k: int = 0, *, dimension: int) -> None:
+    """Refuse what `search` and `scores` cannot take.
 
     Raises:
         VectorIndexError: for a query of another type or shape, longer than one or not finite, or a negative `k`.

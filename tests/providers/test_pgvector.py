@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from minirag.errors import ProviderOptionsError, VectorIndexError
@@ -14,19 +12,13 @@ from minirag.models.index import EmbeddingSpace
 from minirag.providers.pgvector.index import PgVectorIndex, create
 from minirag.providers.pgvector.options import PgVectorOptions
 from minirag.testing.vector_index import VectorIndexConformance
-from tests.servers.postgres_server import fresh_database, postgres_server
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    with postgres_server() as url:
-        yield url
+from tests.servers.postgres_server import PostgresServer
 
 
 @pytest.fixture
-def dsn(server: str) -> Iterator[str]:
-    with fresh_database(server) as url:
-        yield url
+def dsn(postgres: PostgresServer) -> str:
+    """The URL of a database without the extension."""
+    return postgres.new_database().replace("+psycopg", "")
 
 
 class TestPgVectorIndex(VectorIndexConformance):

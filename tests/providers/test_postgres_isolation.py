@@ -15,7 +15,7 @@ from minirag.providers.sqlalchemy import tables
 from minirag.providers.sqlalchemy.postgres_schema import OF_TENANTS
 from minirag.providers.sqlalchemy.storage import SqlAlchemyStorage
 from minirag.testing.storage_world import StorageWorld
-from tests.providers.postgres_server import PostgresServer
+from tests.servers.postgres_server import PostgresServer
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from minirag.interfaces.storage import Storage
 from minirag.providers.sqlalchemy.storage import SqlAlchemyStorage
 from minirag.testing.storage import StorageConformance
 from minirag.testing.storage_world import StorageWorld
-from tests.providers.postgres_server import PostgresServer
+from tests.servers.postgres_server import PostgresServer
 
 
 class TestPostgresStorage(StorageConformance):

@@ -13,7 +13,7 @@ from minirag.interfaces.storage import Storage
 from minirag.providers.sqlalchemy.storage import SqlAlchemyStorage
 from minirag.testing.storage_world import Customer, StorageWorld, draft, new_bot, new_source
 from minirag.types import new_id
-from tests.providers.postgres_server import PostgresServer
+from tests.servers.postgres_server import PostgresServer
 
 WRITERS = 8
 ROUNDS = 6

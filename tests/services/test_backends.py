@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import minirag
 from minirag import DocumentInput
 from minirag.testing import check_congruence
-from tests.providers.postgres_server import PostgresServer, postgres
-
-__all__ = ["postgres"]
+from tests.servers.postgres_server import PostgresServer
 
 Opener = Callable[[str], minirag.Workspace]
 REMOTE = ("sqlite+qdrant", "postgres+faiss", "postgres+pgvector")
@@ -31,14 +30,12 @@ def opened(tmp_path: Path, postgres: PostgresServer) -> Iterator[Opener]:
             folder = tmp_path / str(number)
             location = str(folder)
             if storage == "postgres":
-                name = f"backend_{tmp_path.name}_{number}".replace("-", "_")
-                postgres.execute(f'CREATE DATABASE "{name}"')
-                location = postgres.url("public").replace("/postgres?", f"/{name}?")
+                location = postgres.new_database()
+            named: Any = index
             if index == "qdrant":
-                pytest.importorskip("qdrant_client", reason="qdrant-client is not installed")
-            named = {"provider": "qdrant", "options": {"path": str(folder / "qdrant")}} if index == "qdrant" else index
-            if backend == "postgres+pgvector":
-                named = None  # type: ignore[assignment]  # what such a database has of its own accord
+                named = {"provider": "qdrant", "options": {"path": str(folder / "qdrant")}}
+            elif backend == "postgres+pgvector":
+                named = None  # what such a database has of its own accord
             return stack.enter_context(
                 minirag.Workspace.open(location, index=named, embedder="hashing", cache_dir=folder / "cache")
             )
@@ -83,9 +80,23 @@ def found(workspace: minirag.Workspace) -> list[object]:
     for number in range(20):
         for mode in ("dense", "keyword", "hybrid"):
             where = {"part": number % 3} if number % 2 else None
-            hits = bot.search(f"kettle of house {number}", where=where, mode=mode, exact=True)  # type: ignore[arg-type]
+            hits = bot.search(f"kettle of house {number}", where=where, mode=mode, exact=True)
             results.append([(hit.key, hit.start, round(hit.score, 6)) for hit in hits])
     for chat in bot.chats.list():
         messages = bot.chat(chat.id).messages
         results += [(said.role, said.text, [bot.open(cited) for cited in said.citations]) for said in messages]
     return results
+
+
+def test_a_reader_of_a_database_writes_nothing_there(postgres: PostgresServer, tmp_path: Path) -> None:
+    """Opened read-only, a workspace in PostgreSQL holds vectors in memory, and finds what the writer finds."""
+    url = postgres.new_database()
+    with minirag.Workspace.open(url, embedder="hashing", cache_dir=tmp_path / "writer") as writer:
+        bot = writer.tenant("acme", create=True).bot("support", create=True)
+        bot.add(DocumentInput(text=f"Letter {number} about harbours.", key=str(number)) for number in range(20))
+        settings = {"embedder": "hashing", "cache_dir": tmp_path / "reader", "read_only": True}
+        with minirag.Workspace.open(url, **settings) as reader:
+            seen = reader.tenant("acme").bot("support")
+            assert [hit.key for hit in seen.search("letter 7")] == [hit.key for hit in bot.search("letter 7")]
+            assert seen.stats().engine == "exact"
+        assert bot.stats().engine != "exact"

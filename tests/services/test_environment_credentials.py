@@ -9,7 +9,16 @@ from typing import Any
 import pytest
 
 import minirag
-from minirag.interfaces import LLM, LLMRequest, LLMResponse, ProviderContext, ProviderSpec, TokenUsage, hookimpl
+from minirag.interfaces import (
+    LLM,
+    LLMChunk,
+    LLMRequest,
+    LLMResponse,
+    ProviderContext,
+    ProviderSpec,
+    TokenUsage,
+    hookimpl,
+)
 
 KEY = "a-key-of-the-process"
 
@@ -26,7 +35,7 @@ class Keyed(LLM):
         return LLMResponse(text=str(dict(self.credentials)), usage=TokenUsage(), finish_reason="stop", model="keyed")
 
     def stream(self, request: LLMRequest) -> Any:
-        raise NotImplementedError
+        yield LLMChunk(text=self.generate(request).text, finish_reason="stop")
 
 
 def create(options: object, context: ProviderContext) -> Keyed:

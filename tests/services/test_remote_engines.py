@@ -21,7 +21,6 @@ from minirag.providers.pgvector.statements import POSITIONS, table_name
 from minirag.providers.qdrant.index import QdrantIndex, create
 from minirag.providers.qdrant.options import QdrantOptions
 from minirag.testing.vector_index_oracle import random_vectors
-from tests.servers.postgres_server import fresh_database, postgres_server
 
 SPACE = EmbeddingSpace(provider="test", model="random", dimension=16)
 NONE = np.empty(0, np.int64)
@@ -39,12 +38,6 @@ class Engine:
     set_back: Callable[[str, int], None]
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    with postgres_server() as url:
-        yield url
-
-
 @pytest.fixture(params=["pgvector", "qdrant"])
 def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
     if request.param == "qdrant":
@@ -53,10 +46,10 @@ def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
         yield Engine({"provider": "qdrant", "options": {"path": ":memory:"}}, index, *_of_qdrant(index))
         index.close()
         return
-    with fresh_database(request.getfixturevalue("server")) as dsn:
-        index = PgVectorIndex(dsn)
-        yield Engine({"provider": "pgvector", "options": {"dsn": dsn}}, index, *_of_postgres(dsn))
-        index.close()
+    dsn = request.getfixturevalue("postgres").new_database().replace("+psycopg", "")
+    index = PgVectorIndex(dsn)
+    yield Engine({"provider": "pgvector", "options": {"dsn": dsn}}, index, *_of_postgres(dsn))
+    index.close()
 
 
 def _of_qdrant(index: QdrantIndex) -> tuple[Any, Any]:

@@ -53,7 +53,7 @@ def test_another_process_feeds_only_what_is_new(bot: minirag.Bot, tmp_path: Path
 def test_a_lost_collection_is_made_anew(bot: minirag.Bot, server: Server, mode: str) -> None:
     """Everything is fed again, and the search that noticed it answers rightly."""
     server.clear()
-    assert {hit.text for hit in bot.search("a letter", k=100, mode=mode)} == set(TEXTS)  # type: ignore[arg-type]
+    assert {hit.text for hit in bot.search("a letter", k=100, mode=mode)} == set(TEXTS)
 
 
 def test_a_collection_set_back_is_brought_level(bot: minirag.Bot, index: RemoteIndex, server: Server) -> None:

@@ -21,14 +21,14 @@ def turns() -> Turns:
 
 
 def started(target: object, *arguments: object) -> threading.Thread:
-    thread = threading.Thread(target=target, args=arguments, daemon=True)  # type: ignore[arg-type]
+    thread = threading.Thread(target=target, args=arguments, daemon=True)
     thread.start()
     return thread
 
 
 def until(condition: object) -> None:
     end = time.monotonic() + 20
-    while not condition():  # type: ignore[operator]
+    while not condition():
         assert time.monotonic() < end, "nothing happens"
         time.sleep(0.001)
 
@@ -95,7 +95,7 @@ def test_a_wait_that_is_interrupted_loses_no_turn(turns: Turns, monkeypatch: pyt
             if self.taken == 1:
                 return True
             if self.given:
-                turns._waiting.remove(self)  # type: ignore[arg-type]
+                turns._waiting.remove(self)
             raise KeyboardInterrupt
 
     for given in (False, True):
@@ -133,18 +133,18 @@ def test_searches_go_on_while_indexes_are_made(tmp_path: Path) -> None:
         make = index.partition
 
         def slow(*arguments: object) -> object:
-            partition = make(*arguments)  # type: ignore[arg-type]
+            partition = make(*arguments)
             apply = partition.apply
 
             def wait(*given: object) -> None:
                 entered.release()
                 assert release.wait(60)
-                apply(*given)  # type: ignore[arg-type]
+                apply(*given)
 
-            partition.apply = wait  # type: ignore[method-assign,assignment]
+            partition.apply = wait
             return partition
 
-        index.partition = slow  # type: ignore[method-assign,assignment]
+        index.partition = slow
         workspace._core.turns._free = 2
         threads = [started(bot.search, "letter") for bot in bots[1:]]
         for _ in bots[1:]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from minirag.testing.machine import WorkspaceMachine, run_workspace_machine
 from minirag.workspace import Workspace
-from tests.providers.postgres_server import PostgresServer
+from tests.servers.postgres_server import PostgresServer
 
 PROGRAMMES = 2
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from minirag.errors import VectorIndexError
+from minirag.interfaces.candidates import check_apply, check_keys, check_query
 from minirag.interfaces.vector_index import VectorPartition
-from minirag.providers.faiss.exact import LENGTH_LIMIT, cosines
+from minirag.providers.faiss.exact import cosines
 from minirag.providers.faiss.keys import appended, run_of
 from minirag.providers.faiss.plan import Plan
 from minirag.providers.faiss.rows import Rows, RowsWriter
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 __all__ = ["FaissPartition"]
 
 _FIRST_CAPACITY: Final = 64
-_FLOAT32: Final = np.dtype(np.float32)
-_INT64: Final = np.dtype(np.int64)
 
 
 class FaissPartition(VectorPartition):
@@ -86,15 +84,7 @@ class FaissPartition(VectorPartition):
         Raises:
             VectorIndexError: for arrays of another type or shape, or vectors longer than one or not finite; nothing is changed.
         """
-        _check_keys(removed, "removed")
-        _check_keys(added, "added")
-        _check_array(vectors, "vectors", (len(added), self._dimension))
-        with np.errstate(over="ignore", invalid="ignore"):
-            long = np.flatnonzero(~(np.vecdot(vectors, vectors) <= LENGTH_LIMIT**2))
-        if len(long):
-            raise VectorIndexError(
-                f"the vector of key {int(added[long[0]])} is longer than one or not finite; normalise it before it is added"
-            )
+        check_apply(removed, added, vectors, dimension=self._dimension)
         with self._writing:
             self._apply(removed, added, vectors)
 
@@ -138,17 +128,15 @@ class FaissPartition(VectorPartition):
         Raises:
             VectorIndexError: for a query or `allowed` of another type or shape, a query longer than one, or a negative `k`.
         """
-        self._check_query(query)
-        if k < 0:
-            raise VectorIndexError(f"k must be at least 0, not {k!r}")
+        check_query(query, k, dimension=self._dimension)
         if allowed is not None:
-            _check_keys(allowed, "allowed")
+            check_keys(allowed, "allowed")
         return self._state.search(query, k, allowed, self._plan, exact=exact)
 
     def scores(self, query: Vector, keys: Keys) -> Scores:
         """Return the cosine of each key's vector, NaN where the partition does not hold it."""
-        self._check_query(query)
-        _check_keys(keys, "keys")
+        check_query(query, dimension=self._dimension)
+        check_keys(keys, "keys")
         state = self._state
         positions = state.find(keys)
         held = np.flatnonzero(positions >= 0)
@@ -199,13 +187,6 @@ class FaissPartition(VectorPartition):
         state, refused = self._state, self._refused
         return lambda writer: write_state(state, writer, refused=refused)
 
-    def _check_query(self, query: Vector) -> None:
-        _check_array(query, "query", (self._dimension,))
-        if not np.vecdot(query, query, dtype=np.float64) <= LENGTH_LIMIT**2:
-            raise VectorIndexError(
-                "the query's vector is longer than one or not finite; normalise it before the search"
-            )
-
 
 def _earlier_twins(added: Keys) -> Keys:
     """Return the places of keys that come again later in the array."""
@@ -215,19 +196,3 @@ def _earlier_twins(added: Keys) -> Keys:
     earlier = np.ones(len(added), dtype=np.bool_)
     earlier[len(added) - 1 - last] = False
     return np.flatnonzero(earlier)
-
-
-def _check_keys(keys: Keys, name: str) -> None:
-    if not isinstance(keys, np.ndarray) or keys.dtype != _INT64 or keys.ndim != 1:
-        raise VectorIndexError(f"{name} must be an int64 array of one dimension, not {_describe(keys)}")
-
-
-def _check_array(array: Any, name: str, shape: tuple[int, ...]) -> None:
-    if not isinstance(array, np.ndarray) or array.dtype != _FLOAT32 or array.shape != shape:
-        raise VectorIndexError(f"{name} must be a float32 array of shape {shape}, not {_describe(array)}")
-
-
-def _describe(value: object) -> str:
-    if isinstance(value, np.ndarray):
-        return f"{value.dtype} of shape {value.shape}"
-    return f"a {type(value).__name__}"

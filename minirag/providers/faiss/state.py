@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from minirag.interfaces.candidates import float64_sums, rank
 from minirag.providers.faiss.codes import CodedRows, Selection
-from minirag.providers.faiss.exact import cosines, float64_sums, gathered, ranked, rivals, scanned
+from minirag.providers.faiss.exact import cosines, gathered, rivals, scanned
 from minirag.providers.faiss.keys import KeyRun, find
 from minirag.providers.faiss.plan import Plan
 from minirag.providers.faiss.rows import Rows
@@ -62,9 +63,9 @@ class State:
         if self.coded is not None and not exact:
             found = self._coded_search(query, k, eligible, plan)
             if found is not None:
-                return ranked(self.keys[found[0]], found[1], k)
+                return rank(self.keys[found[0]], found[1], k)
         chosen = self._nearest(query, k, eligible)
-        return ranked(self.keys[chosen], cosines(self.rows, query, chosen), k)
+        return rank(self.keys[chosen], cosines(self.rows, query, chosen), k)
 
     def _positions(self, keys: Keys) -> NDArray[np.int64]:
         """Return the positions of these keys' living rows, ascending, each once."""

@@ -8,7 +8,6 @@ import importlib.util
 import os
 import threading
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from functools import cache, partial
 from pathlib import Path
@@ -23,7 +22,13 @@ from minirag.interfaces.specs import ProviderContext
 from minirag.models.base import Model
 from minirag.models.index import EmbeddingSpace
 from minirag.providers.local.familiarity import measure_familiarity
-from minirag.providers.local.onnx_runtime import import_engine, make_session, translated_errors, usable_cores
+from minirag.providers.local.onnx_runtime import (
+    embedded_each,
+    import_engine,
+    make_session,
+    translated_errors,
+    usable_cores,
+)
 from minirag.providers.local.wordpiece import WordPiece
 
 if TYPE_CHECKING:
@@ -94,17 +99,10 @@ class MiniLM(Embedder):
             ProviderNotInstalledError: ONNX Runtime or the model's package is missing.
             ProviderError: the model's file is damaged, or ONNX Runtime failed.
         """
-        vectors = np.zeros((len(texts), _DIMENSION), dtype=np.float32)
         if not texts:
-            return vectors
+            return np.zeros((0, _DIMENSION), dtype=np.float32)
         embed_one = partial(_embed_one, _session())
-        workers = min(self._threads, len(texts))
-        if workers == 1:
-            vectors[:] = [embed_one(text) for text in texts]
-        else:
-            with ThreadPoolExecutor(workers, thread_name_prefix=_PROVIDER) as pool:
-                vectors[:] = list(pool.map(embed_one, texts))
-        return vectors
+        return embedded_each(embed_one, texts, dimension=_DIMENSION, threads=self._threads)
 
     def count_tokens(self, text: str) -> int:
         """Return how many tokens the model makes of `text`, without `[CLS]` and `[SEP]`."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 
@@ -17,7 +16,7 @@ from minirag.models.base import InputModel
 from minirag.models.index import EmbeddingSpace
 from minirag.providers.local.model_folder import ModelFolder
 from minirag.providers.local.onnx_model import OnnxModel
-from minirag.providers.local.onnx_runtime import usable_cores
+from minirag.providers.local.onnx_runtime import embedded_each, usable_cores
 from minirag.providers.local.sentence_settings import read_sentence_settings
 
 if TYPE_CHECKING:
@@ -117,18 +116,10 @@ class OnnxEmbedder(Embedder):
         Raises:
             ProviderError: the weights are damaged, do not fit the tokenizer, or ONNX Runtime failed.
         """
-        vectors = np.zeros((len(texts), self.space.dimension), dtype=np.float32)
-        if not texts:
-            return vectors
+        if texts:
+            self._choose_output()  # the first call loads: once, and outside the threads
         embed_one = partial(self._embed_one, purpose)
-        self._choose_output()  # the first call loads: once, and outside the threads
-        workers = min(self._threads, len(texts))
-        if workers == 1:
-            vectors[:] = [embed_one(text) for text in texts]
-        else:
-            with ThreadPoolExecutor(workers, thread_name_prefix=_PROVIDER) as pool:
-                vectors[:] = list(pool.map(embed_one, texts))
-        return vectors
+        return embedded_each(embed_one, texts, dimension=self.space.dimension, threads=self._threads)
 
     def count_tokens(self, text: str) -> int:
         """Return how many tokens the model makes of `text`, without special ones."""

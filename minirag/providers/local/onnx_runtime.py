@@ -1,15 +1,21 @@
-"""ONNX Runtime: imported so that it reports to nobody, and its failures in our words."""
+"""ONNX Runtime: imported so that it reports to nobody, its failures in our words, and texts embedded side by side."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
 
 from minirag.errors import ProviderError, ProviderNotInstalledError
 
-__all__ = ["import_engine", "make_session", "translated_errors", "usable_cores"]
+if TYPE_CHECKING:
+    from minirag.types import Matrix, Vector
+
+__all__ = ["embedded_each", "import_engine", "make_session", "translated_errors", "usable_cores"]
 
 _NO_TELEMETRY: Final = "ORT_DISABLE_TELEMETRY"
 
@@ -73,3 +79,15 @@ def translated_errors(provider: str, message: str) -> Iterator[None]:
 def usable_cores() -> int:
     """Return how many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def embedded_each(embed_one: Callable[[str], Vector], texts: Sequence[str], *, dimension: int, threads: int) -> Matrix:
+    """Return the vector of each text, float32 `(len(texts), dimension)`, so many threads embedding one text each at a time."""
+    vectors = np.zeros((len(texts), dimension), dtype=np.float32)
+    workers = min(threads, len(texts))
+    if workers > 1:
+        with ThreadPoolExecutor(workers, thread_name_prefix="minirag-onnx") as pool:
+            vectors[:] = list(pool.map(embed_one, texts))
+    elif texts:
+        vectors[:] = [embed_one(text) for text in texts]
+    return vectors

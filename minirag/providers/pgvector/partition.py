@@ -240,7 +240,7 @@ class PgVectorPartition(VectorPartition):
 
         def read(connection: Any) -> list[Any]:
             with connection.cursor(binary=True) as cursor:
-                return cursor.execute(statement, values).fetchall()  # type: ignore[no-any-return]
+                return cursor.execute(statement, values).fetchall()  # type: ignore[no-any-return]  # its types are not looked into
 
         rows = self._connections.run(read)
         generation, sequence, indexed, _, _ = rows[0]

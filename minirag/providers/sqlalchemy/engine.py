@@ -21,7 +21,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from minirag.errors import ConflictError, ForkedWorkspaceError, ProviderOptionsError
 from minirag.providers.sqlalchemy.translation import translated
 
-__all__ = ["DATABASE_NAME", "PAGE_SIZE", "Settings", "Transaction", "connect", "database_file", "make_engine"]
+__all__ = ["DATABASE_NAME", "PAGE_SIZE", "Settings", "Transaction", "connect", "database_file", "make_engine", "pooled"]
 
 DATABASE_NAME: Final = "minirag.sqlite3"
 PAGE_SIZE: Final = 16_384
@@ -105,21 +105,28 @@ def connect(settings: Settings) -> sqlite3.Connection:
     return connection
 
 
-def make_engine(settings: Settings) -> Engine:
-    """Return an engine whose pool gives every checkout a connection of its own, whatever the thread.
+def pooled(size: int) -> dict[str, Any]:
+    """Return the settings of a pool that gives every checkout a connection of its own, whatever the thread, and keeps `size`.
 
     A connection comes back with its transaction ended (`Transaction.end` and SQLAlchemy's own `Connection` see to it), so the
     pool does not end it once more. The one that came back last goes out first: its pages are in memory.
     """
+    return {
+        "poolclass": QueuePool,
+        "pool_size": size,
+        "max_overflow": -1,
+        "pool_reset_on_return": None,
+        "pool_use_lifo": True,
+    }
+
+
+def make_engine(settings: Settings) -> Engine:
+    """Return an engine of connections as `connect` makes them."""
     return create_engine(
         "sqlite://",
         creator=lambda: connect(settings),
-        poolclass=QueuePool,
-        pool_size=settings.pool_size,
-        max_overflow=-1,
-        pool_reset_on_return=None,
-        pool_use_lifo=True,
         hide_parameters=True,
+        **pooled(settings.pool_size),
     )
 
 

@@ -271,7 +271,7 @@ def to_state(row: Any) -> DocumentState:
     )
 
 
-def to_version(row: Any) -> VersionRow:
+def to_version(row: Any, *, current: bool) -> VersionRow:
     return VersionRow(
         id=row.id,
         document_id=row.document_id,
@@ -284,7 +284,7 @@ def to_version(row: Any) -> VersionRow:
         characters=row.characters,
         chunker=row.chunker,
         spans=row.spans,
-        current=bool(row.current),
+        current=current,
         created_at=_moment(row.created_at),
     )
 

@@ -71,26 +71,8 @@ def stored_versions(transaction: Transaction, bot_id: str, batch: int) -> Iterat
     while rows := transaction.rows(_VERSIONS, bot_id=bot_id, after=after, limit=batch):
         ids = as_list(sorted({row.document_id for row in rows}))
         current = {row.version_id for row in transaction.rows(_CURRENT, bot_id=bot_id, ids=ids)}
-        yield [_version(row, current=row.id in current) for row in rows]
+        yield [m.to_version(row, current=row.id in current) for row in rows]
         after = rows[-1].id
-
-
-def _version(row: Any, *, current: bool) -> VersionRow:
-    return VersionRow(
-        id=row.id,
-        document_id=row.document_id,
-        bot_id=row.bot_id,
-        source_id=row.source_id,
-        key=row.key,
-        title=row.title,
-        media_type=row.media_type,
-        language=row.language,
-        characters=row.characters,
-        chunker=row.chunker,
-        spans=row.spans,
-        current=current,
-        created_at=dt.datetime.fromisoformat(row.created_at),
-    )
 
 
 def stored_documents(transaction: Transaction, bot_id: str, chunks: int) -> Iterator[list[StoredDocument]]:

@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, Engine, create_engine, event
-from sqlalchemy.pool import QueuePool
 
 from minirag.errors import ProviderNotInstalledError, ProviderOptionsError, StorageError
 from minirag.interfaces.upkeep import StoredFault
 from minirag.providers.sqlalchemy.database import Database
-from minirag.providers.sqlalchemy.engine import Transaction
+from minirag.providers.sqlalchemy.engine import Transaction, pooled
 from minirag.providers.sqlalchemy.postgres_checks import faults_of_schema, make_indexes
 from minirag.providers.sqlalchemy.postgres_schema import prepare_role, prepare_schema
 from minirag.providers.sqlalchemy.postgres_transaction import PostgresTransaction
@@ -108,13 +107,9 @@ def _make_engine(settings: PostgresSettings) -> Engine:
     engine = create_engine(
         settings.url,
         isolation_level="AUTOCOMMIT",
-        poolclass=QueuePool,
-        pool_size=settings.pool_size,
-        max_overflow=-1,
-        pool_reset_on_return=None,
-        pool_use_lifo=True,
         hide_parameters=True,
         use_native_hstore=False,
+        **pooled(settings.pool_size),
     )
 
     class Whole(psycopg.adapt.Loader):  # type: ignore[misc]  # its types are not looked into

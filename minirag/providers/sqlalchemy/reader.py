@@ -160,10 +160,13 @@ class SqlAlchemyReader(Reader):
 
     def version(self, version_id: str) -> VersionRow | None:
         row = self._transaction.row(s.VERSION, id=version_id)
-        return None if row is None else m.to_version(row)
+        return None if row is None else m.to_version(row, current=bool(row.current))
 
     def versions(self, document_id: str) -> list[VersionRow]:
-        return [m.to_version(row) for row in self._transaction.rows(s.VERSIONS, document_id=document_id)]
+        return [
+            m.to_version(row, current=bool(row.current))
+            for row in self._transaction.rows(s.VERSIONS, document_id=document_id)
+        ]
 
     def text(self, version_id: str, start: int = 0, end: int | None = None) -> str | None:
         length = self._transaction.value(s.VERSION_LENGTH, id=version_id)
