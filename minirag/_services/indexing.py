@@ -38,6 +38,8 @@ _OVERHEAD: Final = 4_096
 
 _FAR: Final = 100
 """So many log rows are not applied in the time of a search."""
+_BRIEFLY: Final = 0.05
+"""Seconds within which another search has replayed a few rows. Whoever gives the turn away waits for it anew."""
 
 _LOG = logging.getLogger("minirag")
 
@@ -291,7 +293,7 @@ class Partitions:
     @contextmanager
     def _writing(self, loaded: Loaded[P], *, far: bool) -> Iterator[None]:
         """Hold a partition's lock. Others search meanwhile if that means to wait for it, or to go `far` with it."""
-        if not loaded.lock.acquire(blocking=False):
+        if not loaded.lock.acquire(timeout=_BRIEFLY):
             with self._turns.stepping_aside():
                 loaded.lock.acquire()
         try:
