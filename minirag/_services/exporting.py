@@ -153,7 +153,7 @@ class _Export:
         manifest = Manifest(
             release=import_module("minirag").__version__,
             exported_at=utc_now(),
-            tenant=ArchivedTenant(**tenant.model_dump(exclude={"id"})),
+            tenant=ArchivedTenant(**tenant.model_dump(exclude={"id", "suspended_at"})),
             bots=bots,
             members=tuple(self._archive.members),
             left_out=left_out,
@@ -224,7 +224,7 @@ class _Export:
         before = None
         while chats := reader.chats(bot_id, before=before, limit=_PAGE):
             for chat in chats:
-                write(to_line({"chat": chat.model_dump(mode="json", exclude={"bot_id"})}))
+                write(to_line({"chat": chat.model_dump(mode="json", exclude={"bot_id", "user_id"})}))
                 counts["chats"] += 1
                 for message in reader.messages(chat.id):
                     write(to_line({"message": message.model_dump(mode="json")}))

@@ -16,10 +16,12 @@ class ChatRecord(Model):
 
     Attributes:
         title: the beginning of its first question.
+        user_id: whose it is, where it was begun by a person or a token; None for the application's own.
     """
 
     id: str
     bot_id: str
+    user_id: str | None = None
     title: str
     created_at: dt.datetime
     updated_at: dt.datetime

@@ -30,13 +30,18 @@ INSTANCE = "(instance)"
 
 
 class Tenant(Model):
-    """One customer of the application: everything of one is invisible to every other."""
+    """One customer of the application: everything of one is invisible to every other.
+
+    Attributes:
+        suspended_at: since when it is closed, or None.
+    """
 
     id: str
     slug: str
     name: str
     created_at: dt.datetime
     updated_at: dt.datetime
+    suspended_at: dt.datetime | None = None
 
 
 class ProviderRef(InputModel):

@@ -50,7 +50,7 @@ def test_every_table_is_held() -> None:
     """The tables that are held to a tenant are all those that carry one, whatever was imported first."""
     code = "from minirag.providers.sqlalchemy.postgres_schema import OF_TENANTS; print(len(OF_TENANTS))"
     printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert int(printed) == 17 == len(OF_TENANTS)
+    assert int(printed) == 18 == len(OF_TENANTS)
 
 
 def test_a_write_without_its_condition_reaches_one_tenant(world: StorageWorld) -> None:

@@ -80,7 +80,7 @@ def test_the_factory_takes_a_url_and_the_workspaces_settings(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(
-    "location", ["postgresql://host/db", "mysql+pymysql://u:secret@host/db", "sqlite://", "sqlite:///:memory:", "://"]
+    "location", ["postgresql://host/db", "mysql+pymysql://u:secret@host/db", "sqlite:///file::memory:?cache=shared", "://"]
 )
 def test_other_databases_are_refused(location: str) -> None:
     """A URL that is not of an SQLite file is refused, with what is supported and without its password."""
@@ -162,7 +162,7 @@ def test_the_database_refuses_a_reference_to_another_tenant(folder: Path, world:
     document_id = world.document_id(theirs, "note")
     connection = raw(folder)
     crossings = {
-        "chats": (mine.tenant.id, new_id(), theirs.bot.id, "t", "", ""),
+        "chats": (mine.tenant.id, new_id(), theirs.bot.id, "t", "", "", None),
         "secrets": (mine.tenant.id, theirs.bot.id, "f", "c"),
         "chunks": (mine.tenant.id, theirs.bot.id, 1, document_id, 0, 1, None, "{}"),
         "text_blocks": (mine.tenant.id, theirs.versions["note"], 9, "text"),

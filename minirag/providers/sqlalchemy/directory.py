@@ -27,6 +27,7 @@ class SqlAlchemyDirectory(Directory):
             name=tenant.name,
             created_at=m.stamp(tenant.created_at),
             updated_at=m.stamp(tenant.updated_at),
+            suspended_at=None,
         )
 
     def tenant(self, slug: str) -> Tenant | None:

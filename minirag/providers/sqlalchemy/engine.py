@@ -43,6 +43,7 @@ class Settings:
         full: whether a commit also survives loss of power, not only the death of the process.
         busy_timeout: seconds to wait for another writer.
         immutable: read a file that nobody has open, leaving no lock and no other file beside it.
+        memory: the name of a database in the memory of this process, instead of the file.
     """
 
     file: Path
@@ -51,6 +52,16 @@ class Settings:
     busy_timeout: float = 30.0
     pool_size: int = 8
     immutable: bool = False
+    memory: str | None = None
+
+    @property
+    def uri(self) -> str:
+        """What SQLite opens."""
+        if self.memory is not None:
+            # The slash makes connections share it. Its locks are off: `MemoryDatabase` holds readers and writers apart.
+            return f"file:/{urllib.parse.quote(self.memory)}?vfs=memdb&nolock=1"
+        query = f"mode={'ro' if self.read_only else 'rwc'}{'&immutable=1' if self.immutable else ''}"
+        return f"file:{urllib.parse.quote(str(self.file))}?{query}"
 
 
 def database_file(location: str) -> Path:
@@ -70,16 +81,16 @@ def database_file(location: str) -> Path:
             f"the database {url.get_backend_name()!r} is not supported; give a folder or sqlite:///path/to/file"
         )
     if not url.database or url.database == ":memory:" or url.database.startswith("file:"):
-        raise ProviderOptionsError(f"{url.database!r} names no file; give a folder or sqlite:///path/to/file")
+        raise ProviderOptionsError(
+            f"{url.database!r} names no file; give a folder, sqlite:///path/to/file, or ':memory:'"
+        )
     return Path(url.database).expanduser().absolute()
 
 
 def connect(settings: Settings) -> sqlite3.Connection:
     """Return a new connection of the driver, set up. Transactions are begun by hand: the driver's own are switched off."""
-    mode = "ro" if settings.read_only else "rwc"
-    query = f"mode={mode}&immutable=1" if settings.immutable else f"mode={mode}"
     connection = sqlite3.connect(
-        f"file:{urllib.parse.quote(str(settings.file))}?{query}",
+        settings.uri,
         uri=True,
         timeout=settings.busy_timeout,
         isolation_level=None,
@@ -98,6 +109,8 @@ def connect(settings: Settings) -> sqlite3.Connection:
             f"wal_autocheckpoint = {_JOURNAL_LIMIT // PAGE_SIZE}",
         ):
             connection.execute(f"PRAGMA {pragma}")
+        if settings.memory is not None:
+            connection.execute("PRAGMA cache_spill = OFF")  # what is not committed stays out of the database
     except BaseException:
         # A damaged file is noticed by the first statement; nobody else would close the connection.
         connection.close()

@@ -92,7 +92,7 @@ def to_vectors(blobs: Sequence[bytes]) -> Matrix:
 
 def to_tenant(row: Any) -> Tenant:
     return Tenant(
-        id=row.id, slug=row.slug, name=row.name,
+        id=row.id, slug=row.slug, name=row.name, suspended_at=_moment_or_none(row.suspended_at),
         created_at=_moment(row.created_at), updated_at=_moment(row.updated_at),
     )  # fmt: skip
 
@@ -173,14 +173,14 @@ def source_row(source: Source) -> dict[str, Any]:
 
 def to_chat(row: Any) -> ChatRecord:
     return ChatRecord(
-        id=row.id, bot_id=row.bot_id, title=row.title,
+        id=row.id, bot_id=row.bot_id, user_id=row.user_id, title=row.title,
         created_at=_moment(row.created_at), updated_at=_moment(row.updated_at),
     )  # fmt: skip
 
 
 def chat_row(chat: ChatRecord) -> dict[str, Any]:
     return {
-        "id": chat.id, "bot_id": chat.bot_id, "title": chat.title,
+        "id": chat.id, "bot_id": chat.bot_id, "user_id": chat.user_id, "title": chat.title,
         "created_at": stamp(chat.created_at), "updated_at": stamp(chat.updated_at),
     }  # fmt: skip
 

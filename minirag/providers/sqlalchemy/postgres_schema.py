@@ -7,6 +7,7 @@ from typing import Final
 from sqlalchemy import Connection, Engine, text
 
 from minirag.errors import SchemaVersionError, StorageCorruptError, StorageError
+from minirag.providers.sqlalchemy import identity_tables  # noqa: F401 - its tables are among those of tenants
 from minirag.providers.sqlalchemy import tables as t
 from minirag.providers.sqlalchemy.fields import chunk_fields
 from minirag.providers.sqlalchemy.translation import translated
@@ -14,7 +15,7 @@ from minirag.types import new_id
 
 __all__ = ["HEAD", "OF_TENANTS", "prepare_role", "prepare_schema"]
 
-HEAD: Final = "0001"
+HEAD: Final = "0002"
 """The newest revision in `migrations/postgres/versions`."""
 
 OF_TENANTS: Final = tuple(

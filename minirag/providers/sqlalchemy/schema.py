@@ -10,7 +10,10 @@ from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import OperationalError
 
 from minirag.errors import SchemaVersionError, StorageCorruptError, StorageError
-from minirag.providers.sqlalchemy import fields
+from minirag.providers.sqlalchemy import (
+    fields,
+    identity_tables,  # noqa: F401 - its tables are made with the others
+)
 from minirag.providers.sqlalchemy import tables as t
 from minirag.providers.sqlalchemy.engine import PAGE_SIZE, Settings
 from minirag.providers.sqlalchemy.planner import write_statistics
@@ -19,7 +22,7 @@ from minirag.types import new_id
 
 __all__ = ["HEAD", "prepare_schema", "upgrade"]
 
-HEAD: Final = "0003"
+HEAD: Final = "0004"
 """The newest revision in `migrations/versions`. Revisions are numbered, so that a newer database can be told."""
 
 _STATE: Final = text(

@@ -121,7 +121,7 @@ CHATS: Final = (
     .limit(bindparam("limit"))
 )
 CHAT: Final = scoped(t.chats).where(equals(t.chats.c.bot_id), equals(t.chats.c.id))
-PUT_CHAT: Final = upsert(t.chats, fixed=("bot_id", "created_at"))
+PUT_CHAT: Final = upsert(t.chats, fixed=("bot_id", "user_id", "created_at"))
 DELETE_CHAT: Final = erase(t.chats).where(equals(t.chats.c.bot_id), equals(t.chats.c.id))
 MESSAGES: Final = (
     scoped(t.messages)

@@ -67,8 +67,8 @@ class SqlAlchemyStorage(Storage):
     """A storage on SQLAlchemy, in SQLite or PostgreSQL.
 
     Args:
-        location: a folder, which then holds `minirag.sqlite3`, or a URL: `sqlite:///path/to/file` or
-            `postgresql+psycopg://user@host/database`.
+        location: a folder, which then holds `minirag.sqlite3`, a URL: `sqlite:///path/to/file` or
+            `postgresql+psycopg://user@host/database`, or `:memory:` for a new database that is gone at `close`.
         durability: `"full"` also survives loss of power.
         read_only: write nothing, not one byte.
         busy_timeout: seconds a write waits for another writer before it raises `StorageBusyError`.

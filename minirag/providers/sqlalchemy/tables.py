@@ -40,7 +40,7 @@ from sqlalchemy import (
 __all__ = [
     "BLOCK_SIZE",
     "KNOWN_WORDS_SCALE",
-    "api_tokens",
+    "belongs_to",
     "bot_logs",
     "bots",
     "change_log",
@@ -49,16 +49,18 @@ __all__ = [
     "document_versions",
     "documents",
     "embeddings",
+    "id_column",
     "messages",
     "metadata",
+    "of_tenant",
     "secrets",
     "settings",
     "sources",
     "tenant_keys",
     "tenants",
     "text_blocks",
+    "time_column",
     "usage_events",
-    "users",
 ]
 
 BLOCK_SIZE: Final = 4_000
@@ -77,23 +79,23 @@ metadata = MetaData(
 )
 
 
-def _id(name: str, *, primary_key: bool = False) -> Column[str]:
+def id_column(name: str, *, primary_key: bool = False) -> Column[str]:
     """Return the column of an identifier made by `minirag.types.new_id`: 16 characters; once they were 20."""
     return Column(name, String(20), primary_key=primary_key, nullable=False)
 
 
-def _time(name: str, *, nullable: bool = False) -> Column[str]:
+def time_column(name: str, *, nullable: bool = False) -> Column[str]:
     """Return the column of a time, written `2025-01-31T12:00:00.000000Z`."""
     return Column(name, String(27), nullable=nullable)
 
 
-def _belongs_to(table: str, *columns: str, target: tuple[str, ...] = ("id",)) -> ForeignKeyConstraint:
+def belongs_to(table: str, *columns: str, target: tuple[str, ...] = ("id",)) -> ForeignKeyConstraint:
     """Return the foreign key `(tenant_id, *columns)` to `(tenant_id, *target)` of a table; it cascades."""
     referred = [f"{table}.tenant_id", *(f"{table}.{name}" for name in target)]
     return ForeignKeyConstraint(["tenant_id", *columns], referred, ondelete="CASCADE")
 
 
-def _of_tenant() -> ForeignKeyConstraint:
+def of_tenant() -> ForeignKeyConstraint:
     """Return the foreign key to the tenant itself, for tables that hang on nothing else."""
     return ForeignKeyConstraint(["tenant_id"], ["tenants.id"], ondelete="CASCADE")
 
@@ -109,11 +111,12 @@ settings = Table(
 tenants = Table(
     "tenants",
     metadata,
-    _id("id", primary_key=True),
+    id_column("id", primary_key=True),
     Column("slug", Text, nullable=False),
     Column("name", Text, nullable=False),
-    _time("created_at"),
-    _time("updated_at"),
+    time_column("created_at"),
+    time_column("updated_at"),
+    time_column("suspended_at", nullable=True),
     UniqueConstraint("slug"),
     sqlite_with_rowid=False,
 )
@@ -121,68 +124,36 @@ tenants = Table(
 tenant_keys = Table(
     "tenant_keys",
     metadata,
-    _id("tenant_id", primary_key=True),
-    _id("id", primary_key=True),
+    id_column("tenant_id", primary_key=True),
+    id_column("id", primary_key=True),
     Column("wrapped", Text, nullable=False),
     Column("master_key_id", Text, nullable=False),
-    _time("created_at"),
-    _of_tenant(),
-    sqlite_with_rowid=False,
-)
-
-users = Table(
-    "users",
-    metadata,
-    _id("tenant_id", primary_key=True),
-    _id("id", primary_key=True),
-    Column("email", Text, nullable=False),
-    Column("role", Text, nullable=False),
-    Column("password_hash", Text, nullable=False),
-    _time("created_at"),
-    UniqueConstraint("tenant_id", "email"),
-    _of_tenant(),
-    sqlite_with_rowid=False,
-)
-
-api_tokens = Table(
-    "api_tokens",
-    metadata,
-    _id("tenant_id", primary_key=True),
-    _id("id", primary_key=True),
-    _id("user_id"),
-    Column("token_hash", LargeBinary, nullable=False),
-    Column("prefix", Text, nullable=False),
-    Column("name", Text, nullable=False),
-    _time("created_at"),
-    _time("expires_at", nullable=True),
-    _time("last_used_at", nullable=True),
-    UniqueConstraint("token_hash"),
-    Index(None, "tenant_id", "user_id"),
-    _belongs_to("users", "user_id"),
+    time_column("created_at"),
+    of_tenant(),
     sqlite_with_rowid=False,
 )
 
 bots = Table(
     "bots",
     metadata,
-    _id("tenant_id", primary_key=True),
-    _id("id", primary_key=True),
+    id_column("tenant_id", primary_key=True),
+    id_column("id", primary_key=True),
     Column("name", Text, nullable=False),
     Column("profile", Text, nullable=False),
     Column("space", Text, nullable=False),
     Column("fingerprint", String(32), nullable=False),
-    _time("created_at"),
-    _time("updated_at"),
+    time_column("created_at"),
+    time_column("updated_at"),
     UniqueConstraint("tenant_id", "name"),
-    _of_tenant(),
+    of_tenant(),
     sqlite_with_rowid=False,
 )
 
 bot_logs = Table(
     "bot_logs",
     metadata,
-    _id("tenant_id", primary_key=True),
-    _id("bot_id", primary_key=True),
+    id_column("tenant_id", primary_key=True),
+    id_column("bot_id", primary_key=True),
     Column("sequence", BigInteger, nullable=False),
     Column("nonce", BigInteger, nullable=False),
     Column("documents", BigInteger, nullable=False),
@@ -192,27 +163,27 @@ bot_logs = Table(
     Column("known_words", BigInteger, nullable=False),
     Column("stale", BigInteger, nullable=False),
     Column("last_key", BigInteger, nullable=False),
-    _belongs_to("bots", "bot_id"),
+    belongs_to("bots", "bot_id"),
     sqlite_with_rowid=False,
 )
 
 secrets = Table(
     "secrets",
     metadata,
-    _id("tenant_id", primary_key=True),
-    _id("bot_id", primary_key=True),
+    id_column("tenant_id", primary_key=True),
+    id_column("bot_id", primary_key=True),
     Column("field", Text, primary_key=True),
     Column("ciphertext", Text, nullable=False),
-    _belongs_to("bots", "bot_id"),
+    belongs_to("bots", "bot_id"),
     sqlite_with_rowid=False,
 )
 
 sources = Table(
     "sources",
     metadata,
-    _id("tenant_id", primary_key=True),
-    _id("bot_id", primary_key=True),
-    _id("id", primary_key=True),
+    id_column("tenant_id", primary_key=True),
+    id_column("bot_id", primary_key=True),
+    id_column("id", primary_key=True),
     Column("kind", Text, nullable=False),
     Column("locator", Text, nullable=False),
     Column("name", Text, nullable=False),
@@ -220,26 +191,26 @@ sources = Table(
     Column("refresh", Float),
     Column("status", Text, nullable=False),
     Column("error", Text),
-    _time("created_at"),
-    _time("updated_at"),
+    time_column("created_at"),
+    time_column("updated_at"),
     Column("text", Text),
-    _time("ingested_at", nullable=True),
+    time_column("ingested_at", nullable=True),
     UniqueConstraint("tenant_id", "bot_id", "kind", "locator"),
-    _belongs_to("bots", "bot_id"),
+    belongs_to("bots", "bot_id"),
     sqlite_with_rowid=False,
 )
 
 documents = Table(
     "documents",
     metadata,
-    _id("tenant_id", primary_key=True),
-    _id("bot_id", primary_key=True),
-    _id("id", primary_key=True),
-    _id("source_id"),
+    id_column("tenant_id", primary_key=True),
+    id_column("bot_id", primary_key=True),
+    id_column("id", primary_key=True),
+    id_column("source_id"),
     Column("key", Text, nullable=False),
     Column("title", Text),
     Column("metadata", Text, key="metadata_json", nullable=False),
-    _id("version_id"),
+    id_column("version_id"),
     Column("version_hash", LargeBinary, nullable=False),
     Column("text_hash", LargeBinary, nullable=False),
     Column("raw_hash", LargeBinary),
@@ -250,21 +221,21 @@ documents = Table(
     Column("words", BigInteger, nullable=False),
     Column("known_words", BigInteger, nullable=False),
     Column("stale", Boolean, nullable=False),
-    _time("added_at"),
-    _time("updated_at"),  # empty until the first update
+    time_column("added_at"),
+    time_column("updated_at"),  # empty until the first update
     UniqueConstraint("tenant_id", "bot_id", "source_id", "key"),
-    _belongs_to("sources", "bot_id", "source_id", target=("bot_id", "id")),
+    belongs_to("sources", "bot_id", "source_id", target=("bot_id", "id")),
     sqlite_with_rowid=False,
 )
 
 document_versions = Table(
     "document_versions",
     metadata,
-    _id("tenant_id", primary_key=True),
-    _id("id", primary_key=True),
-    _id("bot_id"),
-    _id("document_id"),
-    _id("source_id"),
+    id_column("tenant_id", primary_key=True),
+    id_column("id", primary_key=True),
+    id_column("bot_id"),
+    id_column("document_id"),
+    id_column("source_id"),
     Column("key", Text, nullable=False),
     Column("title", Text),
     Column("media_type", Text, nullable=False),
@@ -272,109 +243,110 @@ document_versions = Table(
     Column("characters", BigInteger, nullable=False),
     Column("chunker", Text, nullable=False),
     Column("spans", Text, nullable=False),
-    _time("created_at"),
+    time_column("created_at"),
     Index(None, "tenant_id", "document_id"),
-    _belongs_to("bots", "bot_id"),
+    belongs_to("bots", "bot_id"),
     sqlite_with_rowid=False,
 )
 
 text_blocks = Table(
     "text_blocks",
     metadata,
-    _id("tenant_id", primary_key=True),
-    _id("version_id", primary_key=True),
+    id_column("tenant_id", primary_key=True),
+    id_column("version_id", primary_key=True),
     Column("number", Integer, primary_key=True),
     Column("text", Text, nullable=False),
-    _belongs_to("document_versions", "version_id"),
+    belongs_to("document_versions", "version_id"),
 )
 
 chunks = Table(
     "chunks",
     metadata,
-    _id("tenant_id", primary_key=True),
-    _id("bot_id", primary_key=True),
+    id_column("tenant_id", primary_key=True),
+    id_column("bot_id", primary_key=True),
     Column("key", BigInteger, primary_key=True, autoincrement=False),
-    _id("document_id"),
+    id_column("document_id"),
     Column("start", BigInteger, nullable=False),
     Column("end", BigInteger, nullable=False),
     Column("page", Integer),
     Column("metadata", Text, key="metadata_json", nullable=False),
     Index(None, "tenant_id", "bot_id", "document_id"),
-    _belongs_to("documents", "bot_id", "document_id", target=("bot_id", "id")),
+    belongs_to("documents", "bot_id", "document_id", target=("bot_id", "id")),
     sqlite_with_rowid=False,
 )
 
 embeddings = Table(
     "embeddings",
     metadata,
-    _id("tenant_id", primary_key=True),
-    _id("bot_id", primary_key=True),
+    id_column("tenant_id", primary_key=True),
+    id_column("bot_id", primary_key=True),
     Column("chunk_key", BigInteger, primary_key=True, autoincrement=False),
     Column("space", String(16), primary_key=True),
     Column("content_hash", LargeBinary, nullable=False),
     Column("vector", LargeBinary, nullable=False),
     Index("ix_embeddings_content", text("substr(tenant_id, -4)"), text("substr(content_hash, 1, 6)")),
-    _belongs_to("chunks", "bot_id", "chunk_key", target=("bot_id", "key")),
+    belongs_to("chunks", "bot_id", "chunk_key", target=("bot_id", "key")),
 )
 
 change_log = Table(
     "change_log",
     metadata,
-    _id("tenant_id", primary_key=True),
-    _id("bot_id", primary_key=True),
+    id_column("tenant_id", primary_key=True),
+    id_column("bot_id", primary_key=True),
     Column("sequence", BigInteger, primary_key=True, autoincrement=False),
     Column("nonce", BigInteger, nullable=False),
     Column("removed", LargeBinary, nullable=False),
     Column("added", LargeBinary, nullable=False),
-    _belongs_to("bots", "bot_id"),
+    belongs_to("bots", "bot_id"),
     sqlite_with_rowid=False,
 )
 
 chats = Table(
     "chats",
     metadata,
-    _id("tenant_id", primary_key=True),
-    _id("id", primary_key=True),
-    _id("bot_id"),
+    id_column("tenant_id", primary_key=True),
+    id_column("id", primary_key=True),
+    id_column("bot_id"),
     Column("title", Text, nullable=False),
-    _time("created_at"),
-    _time("updated_at"),
+    time_column("created_at"),
+    time_column("updated_at"),
+    Column("user_id", String(20)),  # whose it is, where a person or a token began it; it outlives them
     Index(None, "tenant_id", "bot_id"),
-    _belongs_to("bots", "bot_id"),
+    belongs_to("bots", "bot_id"),
     sqlite_with_rowid=False,
 )
 
 messages = Table(
     "messages",
     metadata,
-    _id("tenant_id", primary_key=True),
-    _id("chat_id", primary_key=True),
+    id_column("tenant_id", primary_key=True),
+    id_column("chat_id", primary_key=True),
     Column("number", Integer, primary_key=True, autoincrement=False),
-    _id("id"),
+    id_column("id"),
     Column("role", Text, nullable=False),
     Column("text", Text, nullable=False),
     Column("citations", Text, nullable=False),
     Column("status", Text, nullable=False),
-    _time("created_at"),
+    time_column("created_at"),
     UniqueConstraint("tenant_id", "chat_id", "id"),
-    _belongs_to("chats", "chat_id"),
+    belongs_to("chats", "chat_id"),
 )
 
 usage_events = Table(
     "usage_events",
     metadata,
-    _id("tenant_id", primary_key=True),
-    _id("id", primary_key=True),
-    _id("bot_id"),
+    id_column("tenant_id", primary_key=True),
+    id_column("id", primary_key=True),
+    id_column("bot_id"),
     Column("kind", Text, nullable=False),
     Column("provider", Text, nullable=False),
     Column("model", Text, nullable=False),
     Column("status", Text, nullable=False),
     Column("input_tokens", BigInteger, nullable=False),
     Column("output_tokens", BigInteger, nullable=False),
-    _time("started_at"),
-    _time("finished_at", nullable=True),
+    time_column("started_at"),
+    time_column("finished_at", nullable=True),
     Index(None, "tenant_id", "bot_id"),
-    _belongs_to("bots", "bot_id"),
+    belongs_to("bots", "bot_id"),
     sqlite_with_rowid=False,
 )
