@@ -20,10 +20,12 @@ PYTHONS = nox.project.python_versions(PROJECT)
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Check style and formatting."""
-    session.install("ruff>=0.17,<0.18")
+    """Check style, formatting and what Bandit finds; all of it works without a network."""
+    session.install("ruff>=0.17,<0.18", "bandit>=1.9")
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
+    # Those two are ruff's S608 and S314 as well, where each place that is right says why.
+    session.run("bandit", "--quiet", "--recursive", "--skip", "B608,B314", "--severity-level", "medium", "minirag")
 
 
 @nox.session
@@ -46,7 +48,12 @@ def tests(session: nox.Session) -> None:
 def crash(session: nox.Session) -> None:
     """Kill a process at random moments, and damage derived files, and look at what is left. `nox -s crash -- --rounds 500`."""
     session.install("-e", ".[test]")
-    files = ["tests/crash/test_kill.py", "tests/crash/test_corruption.py", "tests/crash/test_kill_reembedding.py"]
+    files = [
+        "tests/crash/test_kill.py",
+        "tests/crash/test_corruption.py",
+        "tests/crash/test_kill_reembedding.py",
+        "tests/erasure/test_kill_erasing.py",
+    ]
     session.run("python", "-m", "pytest", "-q", "-n", "2", *files, *(session.posargs or ["--rounds", "500"]))
 
 
@@ -58,12 +65,44 @@ def load(session: nox.Session) -> None:
 
 
 @nox.session
+def moving(session: nox.Session) -> None:
+    """Move a large tenant from SQLite to PostgreSQL and back, and compare what is found. `nox -s moving -- --documents 50000`."""
+    session.install("-e", ".[test]")
+    file = "tests/services/test_moving_at_size.py"
+    session.run("python", "-m", "pytest", "-q", "-s", file, *(session.posargs or ["--documents", "20000"]))
+
+
+@nox.session
+def backends(session: nox.Session) -> None:
+    """Run the same programmes on every backend, and search without `exact`. `nox -s backends -- --programmes 100 --steps 50`."""
+    session.install("-e", ".[test]")
+    given = session.posargs or ["--programmes", "60", "--steps", "50", "--chunks", "12000"]
+    session.run("python", "-m", "pytest", "-q", "-s", "tests/backends", *given)
+
+
+@nox.session
 def filters(session: nox.Session) -> None:
     """Search with a thousand random filters and compare with brute force. `nox -s filters -- --filters 5000`."""
     session.install("-e", ".[test]")
     session.run(
         "python", "-m", "pytest", "-q", "tests/services/test_filtering.py", *(session.posargs or ["--filters", "1000"])
     )
+
+
+@nox.session
+def fuzz(session: nox.Session) -> None:
+    """Give random bytes to everything that reads what others wrote. `nox -s fuzz -- --fuzz-seconds 600 --guided`."""
+    session.install("-e", ".[test]")
+    if "--guided" in session.posargs:
+        session.install("atheris>=3.0")
+    session.run("python", "-m", "pytest", "-q", "-n", "2", "tests/fuzz", *(session.posargs or ["--fuzz-seconds", "60"]))
+
+
+@nox.session
+def isolation(session: nox.Session) -> None:
+    """Take the tenant's condition out of each place in turn, and expect red. `nox -s isolation -- --places 20`."""
+    session.install("-e", ".[test]")
+    session.run("python", "-m", "pytest", "-q", "tests/isolation", *(session.posargs or ["--places", "0"]))
 
 
 @nox.session

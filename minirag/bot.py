@@ -6,8 +6,9 @@ What only some calls need is imported by these: a process that searches once sta
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal, overload
 
+from minirag._services.audit import record
 from minirag._services.conversations import Conversations
 from minirag._services.core import BotContext, Core
 from minirag._services.evidence import Evidence
@@ -25,6 +26,8 @@ from minirag.errors import InvalidInputError
 from minirag.interfaces import TenantScope
 from minirag.models.answers import Answer, AnswerEvent, Citation
 from minirag.models.checks import check_flag, check_integer, clipped
+from minirag.models.erasures import ErasureReceipt
+from minirag.models.principals import APPLICATION, Principal
 from minirag.models.reports import BotStats, EvaluationReport, IngestReport, ReembedReport
 from minirag.models.search import SearchResults
 from minirag.models.tenants import BotProfile, BotRecord, Source
@@ -43,8 +46,8 @@ class Bot:
         chats: conversations that are kept.
     """
 
-    def __init__(self, core: Core, scope: TenantScope, record: BotRecord) -> None:
-        self._context = BotContext(core, scope, record.id, record.profile.name)
+    def __init__(self, core: Core, scope: TenantScope, record: BotRecord, principal: Principal = APPLICATION) -> None:
+        self._context = BotContext(core, scope, record.id, record.profile.name, principal)
         self._record = record
         self.sources = Sources(self._context)
         self.documents = Documents(self._context)
@@ -212,7 +215,7 @@ class Bot:
             raise InvalidInputError(f"open() takes a Citation, not {clipped(citation)}")
         check_integer("before", before)
         check_integer("after", after)
-        bound = citation._bind(Evidence(self._context.core, self._context.scope))
+        bound = citation._bind(Evidence(self._context.core, self._context.scope, self._context.principal))
         # Not bound.open(): the asynchronous face's citations are awaited there.
         return Citation.open(bound, before, after)
 
@@ -245,15 +248,29 @@ class Bot:
 
         return run(evaluate(self._context, queries, qrels))
 
-    def delete(self) -> None:
-        """Delete the bot with its sources, documents, chats and credentials."""
+    @overload
+    def delete(self, erase: Literal[False] = False) -> None: ...  # noqa: FBT002 - as below
+    @overload
+    def delete(self, erase: Literal[True]) -> ErasureReceipt: ...
+    def delete(self, erase: bool = False) -> ErasureReceipt | None:  # noqa: FBT001, FBT002 - the public contract
+        """Delete the bot with its sources, documents, chats and credentials.
+
+        Args:
+            erase: destroy all of it beyond recovery, and return the receipt.
+        """
+        self._context.allow("bots.delete")
+        if check_flag("erase", erase):
+            from minirag._services.erasure import erase_bot
+
+            return erase_bot(self._context)
         core = self._context.core
-        core.check()
         with core.storage.write(self._context.scope) as writer:
             self._context.record(writer)
             writer.delete_bot(self.id)
+            record(writer, self._context.principal, "bot.deleted", self.id)
         core.partitions.forget(self._context.scope, self.id)
         core.engines.forget(self._context.scope.tenant_id, self.id)
+        return None
 
     def __repr__(self) -> str:
         return f"<Bot {self.name!r}: {self.profile.llm} over {self._record.space}>"

@@ -13,7 +13,9 @@ from pydantic import Field, SecretStr, StrictStr, field_validator
 from minirag.errors import ConfigurationError, InvalidInputError
 from minirag.models.base import InputModel
 from minirag.models.checks import check_text, clipped
+from minirag.models.prices import check_prices
 from minirag.models.urls import UrlPolicy
+from minirag.types import MEMORY
 
 __all__ = ["ENVIRONMENT", "WorkspaceConfig", "config_from", "config_from_environment"]
 
@@ -50,6 +52,7 @@ class WorkspaceConfig(InputModel):
     url_policy: UrlPolicy | None = None
     plugins: tuple[str, ...] | None = None
     env_credentials: bool = False
+    prices: str | dict[str, Any] | None = None
     read_only: bool = False
 
     @field_validator("memory_budget", mode="before")
@@ -64,11 +67,20 @@ class WorkspaceConfig(InputModel):
     def _url_policy(cls, value: object) -> object:
         return UrlPolicy(**{str(name): item for name, item in value.items()}) if isinstance(value, Mapping) else value
 
+    @field_validator("prices")
+    @classmethod
+    def _prices(cls, value: str | dict[str, Any] | None) -> str | dict[str, Any] | None:
+        if not isinstance(value, str):
+            check_prices(value)
+        return value
+
     def keywords(self) -> dict[str, Any]:
         """Return the settings as keywords of `Workspace.open`, the location among them."""
         keywords = {name: getattr(self, name) for name in type(self).model_fields}
         if self.secret_key is not None:
-            keywords["secret_key"] = self.secret_key.get_secret_value()
+            # Two while it is being changed; no key has white space in it.
+            keys = self.secret_key.get_secret_value().split()
+            keywords["secret_key"] = keys if len(keys) > 1 else self.secret_key.get_secret_value()
         return keywords
 
 
@@ -99,10 +111,16 @@ def config_from(settings: object) -> WorkspaceConfig:
     table = loaded.get("minirag", loaded)
     if not isinstance(table, Mapping):
         raise ConfigurationError(f"configuration {clipped(text, 300)}: minirag must be a table, [minirag]")
-    if "location" in table and isinstance(table["location"], str) and "://" not in table["location"]:
+    if "location" in table and isinstance(table["location"], str) and not _is_no_path(table["location"]):
         # A path in a file is meant from that file, wherever the program was started.
         table = {**table, "location": str(path.parent / table["location"])}
+    if isinstance(table.get("prices"), str):
+        table = {**table, "prices": str(path.parent / table["prices"])}
     return config_from(table)
+
+
+def _is_no_path(location: str) -> bool:
+    return "://" in location or location == MEMORY
 
 
 def config_from_environment(environment: Mapping[str, str]) -> WorkspaceConfig:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal, overload
 
+from minirag._services.audit import record
 from minirag._services.core import BotContext
 from minirag._services.planning import pages_of
 from minirag._services.sources import find_source
 from minirag.errors import AmbiguousKeyError, DocumentNotFoundError, EvidenceGoneError
 from minirag.interfaces.storage import Reader
-from minirag.models.checks import check_text, clipped
+from minirag.models.checks import check_choice, check_flag, check_text, clipped
 from minirag.models.documents import Document, DocumentVersion
+from minirag.models.erasures import CHATS, ErasureReceipt, HandlingOfChats
 from minirag.models.filters import parse_filter
 from minirag.models.tenants import Source
 
@@ -34,7 +36,7 @@ class Documents:
             AmbiguousKeyError: if several sources hold one.
         """
         context = self._context
-        context.core.check()
+        context.allow("documents.read")
         with context.core.storage.read(context.scope) as reader:
             context.record(reader)
             return self._find(reader, key, source)
@@ -52,7 +54,7 @@ class Documents:
         """
         context = self._context
         condition = parse_filter(where)
-        context.core.check()
+        context.allow("documents.read")
         with context.core.storage.read(context.scope) as reader:
             context.record(reader)
             source_id = None if source is None else find_source(context, reader, source).id
@@ -61,7 +63,7 @@ class Documents:
         def pages(page: Sequence[Document]) -> Iterator[Document]:
             while page:
                 yield from page
-                context.core.check()
+                context.allow("documents.read")
                 with context.core.storage.read(context.scope) as reader:
                     page = reader.documents(
                         context.bot_id, source_id=source_id, where=condition, after=page[-1].id, limit=_PAGE
@@ -73,7 +75,7 @@ class Documents:
         """Return how many documents there are, of one source or as a filter allows."""
         context = self._context
         condition = parse_filter(where)
-        context.core.check()
+        context.allow("documents.read")
         with context.core.storage.read(context.scope) as reader:
             context.record(reader)
             source_id = None if source is None else find_source(context, reader, source).id
@@ -86,7 +88,7 @@ class Documents:
             DocumentNotFoundError: if there is no such document, or the version is not one of this bot's.
         """
         context = self._context
-        context.core.check()
+        context.allow("documents.read")
         with context.core.storage.read(context.scope) as reader:
             context.record(reader)
             if version_id is None:
@@ -107,7 +109,7 @@ class Documents:
     def versions(self, key: str, *, source: str | Source | None = None) -> Sequence[DocumentVersion]:
         """Return the document's versions, newest first: the present one and those kept as evidence."""
         context = self._context
-        context.core.check()
+        context.allow("documents.read")
         with context.core.storage.read(context.scope) as reader:
             context.record(reader)
             rows = reader.versions(self._find(reader, key, source).id)
@@ -125,21 +127,52 @@ class Documents:
             for row in rows
         ]
 
-    def remove(self, *keys: str, source: str | Source | None = None) -> int:
+    @overload
+    def remove(self, *keys: str, source: str | Source | None = None, erase: Literal[False] = False) -> int: ...
+    @overload
+    def remove(
+        self,
+        *keys: str,
+        source: str | Source | None = None,
+        erase: Literal[True],
+        chats: HandlingOfChats = "scrub",
+    ) -> ErasureReceipt: ...
+    def remove(
+        self,
+        *keys: str,
+        source: str | Source | None = None,
+        erase: bool = False,
+        chats: HandlingOfChats = "scrub",
+    ) -> int | ErasureReceipt:
         """End the search of documents at once and return how many there were; their texts stay as evidence for citations.
 
         Nothing is removed if any key is missing or ambiguous.
+
+        Args:
+            source: the source, or its id, where several hold a key.
+            erase: destroy every version beyond recovery instead, of documents too that were removed before, and return the
+                receipt. A source that still has the document reads it again at its next reading.
+            chats: what becomes of answers that cite an erased text: `"scrub"` empties them, `"keep"` leaves their own words,
+                with a marked gap for each passage of the text.
 
         Raises:
             DocumentNotFoundError: naming the first missing key.
             AmbiguousKeyError: if several sources hold a key.
         """
         context = self._context
-        context.core.check()
+        context.allow("documents.remove")
         wanted = list(dict.fromkeys(check_text("key", key, maximum=8_000) for key in keys))
+        check_choice("chats", chats, CHATS)
+        if check_flag("erase", erase):
+            from minirag._services.erasure import erase_documents
+
+            context.allow("documents.erase")
+            return erase_documents(context, wanted, source, chats=chats)
         with context.core.storage.write(context.scope) as writer:
             context.record(writer)
-            return writer.remove_documents(context.bot_id, self._find_ids(writer, wanted, source))
+            ids = self._find_ids(writer, wanted, source)
+            record(writer, context.principal, "document.removed", *ids)
+            return writer.remove_documents(context.bot_id, ids)
 
     def _find_ids(self, reader: Reader, keys: Sequence[str], source: str | Source | None) -> Sequence[str]:
         """Return the documents' ids; of many keys by a few questions to each source instead of one for each key."""

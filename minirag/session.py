@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, overload
 
-from minirag._services.core import BotContext, TenantContext
+from minirag._services.core import TenantContext
 from minirag._services.multi_search import search_bots
 from minirag._services.profiles import Defaults, create_bot, find_bot
 from minirag._services.retrieval import check_request
 from minirag._services.steps import Steps, run
+from minirag._services.tokens import issue_token
+from minirag.accounting import AuditLog, UsageLedger
 from minirag.bot import Bot
 from minirag.errors import InvalidInputError
-from minirag.models.checks import check_flag, check_integer, clipped
+from minirag.models.checks import check_flag, clipped
+from minirag.models.erasures import ErasureReceipt
+from minirag.models.people import ApiToken
+from minirag.models.principals import Principal
 from minirag.models.search import SearchResults
 from minirag.models.tenants import BotProfile, Tenant
-from minirag.models.usage import UsageEvent, UsageTotal
+from minirag.tokens import Tokens
 from minirag.types import SearchMode
+from minirag.users import Users
 
-__all__ = ["Bots", "TenantSession", "UsageLedger"]
+__all__ = ["Bots", "TenantSession"]
 
 
 class TenantSession:
@@ -26,16 +33,24 @@ class TenantSession:
 
     Attributes:
         tenant: whose session it is.
+        principal: on whose behalf it acts, as that stood when the session was made; each call looks again.
         bots: the tenant's knowledge bases.
+        users: the people who may sign in to it.
+        tokens: what programs send to act on behalf of these people.
         usage: what its provider calls cost.
+        audit: what was done in it, by whom and when.
     """
 
     def __init__(self, context: TenantContext, defaults: Defaults) -> None:
         self._context = context
         self._defaults = defaults
         self.tenant: Tenant = context.tenant
+        self.principal: Principal = context.principal
         self.bots = Bots(context, defaults)
+        self.users = Users(context)
+        self.tokens = Tokens(context)
         self.usage = UsageLedger(context)
+        self.audit = AuditLog(context)
 
     def bot(self, name: str, create: bool = False, **profile: Any) -> Bot:  # noqa: FBT001, FBT002 - the public contract
         """Return the bot of this name.
@@ -76,11 +91,27 @@ class TenantSession:
         """Return the steps of `search`, for either face."""
         request = check_request(query, k=k, where=where, mode=mode, exact=exact)
         context = self._context
-        context.core.check()
+        context.allow("search")
         with context.core.storage.read(context.scope) as reader:
             records = reader.bots()
-        bots = [BotContext(context.core, context.scope, record.id, record.profile.name) for record in records]
-        return search_bots(bots, request)
+        return search_bots([context.bot(record) for record in records if context.sees(record.id)], request)
+
+    def issue_token(self, *, name: str = "", expires_in: float | dt.timedelta = 43_200) -> ApiToken:
+        """Make a session token for the person who signed in, to be shown again in place of the password; see `authenticate`.
+
+        It may do what the person's role allows at each moment, and ends with a new password, with `tokens.revoke` or by itself.
+
+        Args:
+            name: what it is for, such as the name of a browser.
+            expires_in: seconds, or a timedelta, from now on; half a day.
+
+        Returns:
+            its record, whose `token` is shown this once.
+
+        Raises:
+            InvalidInputError: if this is not a session that `workspace.login` gave.
+        """
+        return issue_token(self._context, name=name, expires_in=expires_in)
 
     def __repr__(self) -> str:
         return f"<TenantSession {self.tenant.slug!r}>"
@@ -101,7 +132,7 @@ class Bots:
     def create(self, name: str, **profile: Any) -> Bot:
         """Return the bot of this name, made if there is none; see `TenantSession.bot`."""
         record = create_bot(self._context, name, profile, self._defaults)
-        return Bot(self._context.core, self._context.scope, record)
+        return Bot(self._context.core, self._context.scope, record, self._context.principal)
 
     def get(self, name: str) -> Bot:
         """Return the bot of this name.
@@ -109,71 +140,36 @@ class Bots:
         Raises:
             BotNotFoundError: if there is none.
         """
-        return Bot(self._context.core, self._context.scope, find_bot(self._context, name))
+        record = find_bot(self._context, name)
+        return Bot(self._context.core, self._context.scope, record, self._context.principal)
 
     def list(self) -> Sequence[BotProfile]:
         """Return the settings of every bot, sorted by name."""
-        self._context.core.check()
-        with self._context.core.storage.read(self._context.scope) as reader:
-            return [record.profile for record in reader.bots()]
+        context = self._context
+        context.allow("bots.read")
+        with context.core.storage.read(context.scope) as reader:
+            return [record.profile for record in reader.bots() if context.sees(record.id)]
 
     def update(self, name: str, **profile: Any) -> BotProfile:
         """Change a bot's settings and return its profile; see `Bot.update`."""
         return self.get(name).update(**profile)
 
-    def delete(self, name: str) -> None:
+    @overload
+    def delete(self, name: str, erase: Literal[False] = False) -> None: ...  # noqa: FBT002 - as below
+    @overload
+    def delete(self, name: str, erase: Literal[True]) -> ErasureReceipt: ...
+    def delete(self, name: str, erase: bool = False) -> ErasureReceipt | None:  # noqa: FBT001, FBT002 - the public contract
         """Delete a bot with its sources, documents, chats and credentials.
+
+        Args:
+            erase: destroy all of it beyond recovery, and return the receipt.
 
         Raises:
             BotNotFoundError: if there is none.
         """
-        self.get(name).delete()
+        check_flag("erase", erase)
+        bot = self.get(name)
+        return bot.delete(erase=True) if erase else bot.delete()
 
     def __repr__(self) -> str:
         return f"<bots of tenant {self._context.tenant.slug!r}>"
-
-
-class UsageLedger:
-    """A tenant's provider calls."""
-
-    def __init__(self, context: TenantContext) -> None:
-        self._context = context
-
-    def total(self, *, bot: Bot | None = None) -> UsageTotal:
-        """Return the calls summed up by kind and model, of all bots or of one."""
-        self._context.core.check()
-        with self._context.core.storage.read(self._context.scope) as reader:
-            return UsageTotal(rows=tuple(reader.usage(_bot_id(bot))))
-
-    def events(self, *, bot: Bot | None = None) -> Iterator[UsageEvent]:
-        """Yield single calls, newest first, reading them as they are asked for."""
-        bot_id = _bot_id(bot)
-        page = self._page(bot_id, None, 1_000)
-
-        def pages(page: Sequence[UsageEvent]) -> Iterator[UsageEvent]:
-            while page:
-                yield from page
-                page = self._page(bot_id, page[-1].id, 1_000)
-
-        return pages(page)
-
-    def _page(self, bot_id: str | None, before: str | None, limit: int) -> Sequence[UsageEvent]:
-        self._context.core.check()
-        with self._context.core.storage.read(self._context.scope) as reader:
-            return reader.usage_events(bot_id, before=before, limit=check_integer("limit", limit, minimum=1))
-
-    def _repr_html_(self) -> str:
-        return self.total()._repr_html_()
-
-    def __repr__(self) -> str:
-        return f"<usage of tenant {self._context.tenant.slug!r}>"
-
-
-def _bot_id(bot: object) -> str | None:
-    if bot is None:
-        return None
-    if not isinstance(bot, Bot):
-        raise InvalidInputError(
-            f"bot must be a Bot such as tenant.bot(name) gives, not {type(bot).__name__}: {clipped(bot)}"
-        )
-    return bot.id

@@ -5,8 +5,9 @@ from __future__ import annotations
 import datetime as dt
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal, overload
 
+from minirag._services.audit import record
 from minirag._services.core import BotContext
 from minirag._services.ingestion import ingest
 from minirag._services.planning import check_document_text
@@ -15,7 +16,8 @@ from minirag._services.reporting import ProgressCallback
 from minirag._services.sources import check_refresh, find_source, register, resolve_target, text_target
 from minirag._services.steps import Steps, run
 from minirag.errors import InvalidInputError
-from minirag.models.checks import check_text
+from minirag.models.checks import check_choice, check_flag, check_text
+from minirag.models.erasures import CHATS, ErasureReceipt, HandlingOfChats
 from minirag.models.metadata import check_metadata
 from minirag.models.reports import IngestReport
 from minirag.models.tenants import Source
@@ -56,6 +58,7 @@ class Sources:
         """
         if (location is None) == (text is None):
             raise InvalidInputError("a source is a path or URL, or text=...; give exactly one of them")
+        self._context.allow("sources.write")
         if text is not None:
             if not isinstance(text, str):
                 raise InvalidInputError(f"text must be a str, not {type(text).__name__}")
@@ -86,7 +89,7 @@ class Sources:
             SourceNotFoundError: if the bot has none such.
         """
         context = self._context
-        context.core.check()
+        context.allow("sources.read")
         with context.core.storage.read(context.scope) as reader:
             context.record(reader)
             return find_source(context, reader, source)
@@ -94,7 +97,7 @@ class Sources:
     def list(self) -> Sequence[Source]:
         """Return all sources, oldest first."""
         context = self._context
-        context.core.check()
+        context.allow("sources.read")
         with context.core.storage.read(context.scope) as reader:
             context.record(reader)
             return reader.sources(context.bot_id)
@@ -116,24 +119,49 @@ class Sources:
         if refresh is not _UNSET:
             changes["refresh"] = check_refresh(refresh)
         context = self._context
-        context.core.check()
+        context.allow("sources.write")
         with context.core.storage.write(context.scope) as writer:
             context.record(writer)
             found = find_source(context, writer, source)
             changed = found.model_copy(update={**changes, "updated_at": utc_now()})
             writer.put_source(changed)
+            record(writer, context.principal, "source.updated", found.id)
         return changed
 
-    def remove(self, source: str | Source) -> int:
+    @overload
+    def remove(self, source: str | Source, erase: Literal[False] = False) -> int: ...  # noqa: FBT002 - as below
+    @overload
+    def remove(
+        self, source: str | Source, erase: Literal[True], *, chats: HandlingOfChats = "scrub"
+    ) -> ErasureReceipt: ...
+    def remove(
+        self,
+        source: str | Source,
+        erase: bool = False,  # noqa: FBT001, FBT002 - the public contract
+        *,
+        chats: HandlingOfChats = "scrub",
+    ) -> int | ErasureReceipt:
         """Remove a source, end the search of its documents at once, and return how many there were.
 
         Their texts stay as evidence for citations.
+
+        Args:
+            source: the source; to erase what is left of one that was removed, its id.
+            erase: destroy every version of its documents beyond recovery instead, and return the receipt.
+            chats: what becomes of answers that cite an erased text; see `Documents.remove`.
         """
         context = self._context
-        context.core.check()
+        context.allow("sources.remove")
+        check_choice("chats", chats, CHATS)
+        if check_flag("erase", erase):
+            from minirag._services.erasure import erase_source
+
+            context.allow("documents.erase")
+            return erase_source(context, source, chats=chats)
         with context.core.storage.write(context.scope) as writer:
             context.record(writer)
             found = find_source(context, writer, source)
+            record(writer, context.principal, "source.removed", found.id)
             return writer.delete_source(context.bot_id, found.id)
 
     def __repr__(self) -> str:

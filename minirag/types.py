@@ -7,7 +7,7 @@ import itertools
 import os
 import time
 from functools import lru_cache
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     """Scores, shape `(n,)`."""
 
 __all__ = [
+    "MEMORY",
     "JsonValue",
     "MetadataValue",
     "Purpose",
@@ -35,6 +36,9 @@ MetadataValue: TypeAlias = str | bool | int | float | dt.date | dt.datetime | li
 JsonValue: TypeAlias = "str | int | float | bool | list[JsonValue] | dict[str, JsonValue] | None"
 Purpose: TypeAlias = Literal["document", "query"]
 SearchMode: TypeAlias = Literal["hybrid", "dense", "keyword"]
+
+MEMORY: Final = ":memory:"
+"""The location of a workspace that is in memory alone, and gone when it is closed."""
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _PAIRS = [first + second for first in _ALPHABET for second in _ALPHABET]

@@ -4,30 +4,36 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar, cast
 
 from minirag._services.core import Core, TenantContext
 from minirag._services.engines import Engines
-from minirag._services.fetching import make_fetcher
+from minirag._services.fetching import check_policy, make_fetcher
 from minirag._services.indexing import Partitions
+from minirag._services.last_uses import LastUses
 from minirag._services.locations import (
     check_cache_dir,
+    check_in_memory,
     check_location,
     default_index,
     derived_folder,
-    master_key,
+    given_keys,
+    open_vault,
     shown,
 )
 from minirag._services.maintenance import Maintenance
+from minirag._services.password_work import PasswordWork
 from minirag._services.profiles import Defaults
 from minirag._services.secrets import Secrets
+from minirag._services.signing_in import authenticate, sign_in
 from minirag._services.snapshots import SnapshotFolder
 from minirag._services.steps import Steps, run
 from minirag._services.turns import Turns
 from minirag.config import WorkspaceConfig, config_from, config_from_environment
+from minirag.erasures import Erasures
 from minirag.errors import InvalidInputError, TenantNotFoundError
 from minirag.interfaces import (
     LLM,
@@ -41,13 +47,14 @@ from minirag.interfaces import (
 )
 from minirag.interfaces.scope import mint_scope
 from minirag.models.checks import check_choice, check_flag, check_integer, check_text, clipped
+from minirag.models.prices import Prices, check_prices
 from minirag.models.tenants import INSTANCE, ProviderRef
 from minirag.models.urls import UrlPolicy
-from minirag.models.verification import BackupReport, RepairReport, VerifyProgress, VerifyReport
 from minirag.plugins.registry import Registry, parse_ref
-from minirag.security.envelope import MasterKey, Vault
+from minirag.security.envelope import SecretKey, Vault
 from minirag.session import TenantSession
 from minirag.tenants import Tenants
+from minirag.upkeep import WorkspaceUpkeep
 
 __all__ = ["Workspace"]
 
@@ -56,13 +63,14 @@ Named = str | Mapping[str, Any] | ProviderRef
 _DURABILITIES: tuple[Literal["normal", "full"], ...] = ("normal", "full")
 
 
-class Workspace:
+class Workspace(WorkspaceUpkeep):
     """A place that holds tenants, and the engines they share. It has no data methods: `tenant(slug)` gives a session.
 
     Threads may share it. Close it when done, or use it as a context manager. After a fork, open it again.
 
     Attributes:
         tenants: which customers there are.
+        erasures: receipts of what was destroyed beyond recovery.
     """
 
     def __init__(
@@ -74,11 +82,12 @@ class Workspace:
         llm: Named | LLM | None = None,
         reranker: Named | Reranker | None = None,
         chunker: Named | Chunker | None = None,
-        secret_key: str | bytes | MasterKey | None = None,
+        secret_key: SecretKey | Vault | None = None,
         memory_budget: int | None = None,
         url_policy: UrlPolicy | Mapping[str, Any] | None = None,
         plugins: Iterable[object] | None = None,
         env_credentials: bool = False,
+        prices: Prices | Mapping[str, Any] | str | os.PathLike[str] | None = None,
         registry: Registry | None = None,
         cache_dir: str | os.PathLike[str] | None = None,
         location: str = "(parts)",
@@ -88,11 +97,12 @@ class Workspace:
         Args:
             storage, index: as made by their providers.
             embedder, llm, reranker, chunker: what new bots get: a provider's name, or an instance.
-            secret_key: the master key, needed where bots have credentials.
+            secret_key: the master key, needed where bots have credentials; while it is being changed, the new and the old one.
             memory_budget: bytes that loaded indexes may take; None for no limit.
             url_policy: which URLs may be read.
             plugins: None for every installed plugin, else those to load.
             env_credentials: whether bots without credentials use those in the environment, as `open` says.
+            prices: what models cost, as `open` says.
             registry: a registry to share, instead of `plugins`.
             cache_dir: the folder of files derived from the database, such as snapshots of indexes; None for none.
             location: for messages.
@@ -113,10 +123,10 @@ class Workspace:
         self._registry = registry if registry is not None else Registry.discover(plugins)
         self._owned: list[Any] = []
         check_flag("env_credentials", env_credentials)
-        engines = Engines(self._registry, parse_ref, environment=os.environ if env_credentials else None)
-        master = MasterKey(secret_key) if isinstance(secret_key, str | bytes) else secret_key
-        if master is not None and not isinstance(master, MasterKey):
-            raise InvalidInputError("secret_key must be a str or bytes, as minirag.generate_secret_key() makes it")
+        policy = check_policy(url_policy)
+        environment = os.environ if env_credentials else None
+        engines = Engines(self._registry, parse_ref, environment=environment, url_policy=policy)
+        vault = secret_key if isinstance(secret_key, Vault) else Vault(*given_keys(secret_key))
         keywords = _make_keyword_index()
         cache = check_cache_dir(cache_dir)
         snapshots = None
@@ -130,10 +140,13 @@ class Workspace:
             maintenance=Maintenance(partitions, storage),
             keyword_index=keywords,
             engines=engines,
-            secrets=Secrets(storage, Vault(master)),
-            fetcher=make_fetcher(url_policy),
+            secrets=Secrets(storage, vault),
+            fetcher=make_fetcher(policy),
             turns=turns,
+            passwords=PasswordWork(),
+            last_uses=LastUses(storage),
             location=shown(location),
+            prices=check_prices(prices),
         )
         self._defaults = Defaults(
             llm=engines.refer("llm", llm if llm is not None else "extractive"),
@@ -145,7 +158,9 @@ class Workspace:
             ref = getattr(self._defaults, kind)
             if ref is not None and ref.provider != INSTANCE:
                 self._registry.find(kind, ref.provider)
+        self._scope_of = mint_scope
         self.tenants = Tenants(self._core, mint_scope)
+        self.erasures = Erasures(self._core, mint_scope)
 
     @classmethod
     def open(
@@ -157,25 +172,28 @@ class Workspace:
         embedder: Named | Embedder | None = None,
         llm: Named | LLM | None = None,
         reranker: Named | Reranker | None = None,
-        secret_key: str | bytes | None = None,
+        secret_key: SecretKey | None = None,
         cache_dir: str | os.PathLike[str] | None = None,
         memory_budget: int | None = None,
         durability: Literal["normal", "full"] = "normal",
         url_policy: UrlPolicy | Mapping[str, Any] | None = None,
         plugins: Iterable[object] | None = None,
         env_credentials: bool = False,
+        prices: Prices | Mapping[str, Any] | str | os.PathLike[str] | None = None,
         read_only: bool = False,
     ) -> Workspace:
         """Open the workspace at a folder or database URL, made if there is none.
 
         Args:
-            location: a folder, which then holds everything, or an SQLAlchemy URL.
+            location: a folder, which then holds everything, an SQLAlchemy URL, or `":memory:"`, for a new workspace in the
+                memory of this process that leaves no file and is gone when it is closed.
             storage: the database provider; `"sqlalchemy"`.
             index: the vector index provider; `"faiss"`, and for a PostgreSQL database that may be written `"pgvector"` in the same one.
             embedder: what makes the vectors of new bots; `"minilm"`, the bundled one.
             llm: what answers for new bots; `"extractive"`, which composes answers of the documents' sentences.
             reranker: what orders the best hits of new bots anew; none.
-            secret_key: the master key of stored credentials; a folder makes and keeps its own.
+            secret_key: the master key of stored credentials; a folder makes and keeps its own. While it is being changed, a
+                list of the new and the old one.
             cache_dir: where files derived from the database lie, if not in the folder's `index/`; for a database
                 URL by default in the user's cache folder.
             memory_budget: bytes that loaded indexes may take, least recently used first out; None for no limit.
@@ -184,6 +202,8 @@ class Workspace:
             plugins: None for every installed plugin, else the names of those to load.
             env_credentials: whether a bot without credentials of its own uses the provider's variable of the process, such as
                 `OPENAI_API_KEY`. Never sent to a `base_url` that the bot names itself.
+            prices: US dollars for a million tokens of models, such as `{"openai:gpt-4o-mini": {"input": 0.15, "output": 0.60}}`
+                or `{"ollama:*": {"input": 0, "output": 0}}`, before those that are shipped; or the path of a JSON file of them.
             read_only: refuse to write; the workspace must exist.
 
         Raises:
@@ -195,6 +215,8 @@ class Workspace:
         check_flag("read_only", read_only)
         check_choice("durability", durability, _DURABILITIES)
         cache = check_cache_dir(cache_dir)
+        check_in_memory(place, read_only=read_only, durability=durability, cache_dir=cache)
+        known_prices = check_prices(prices)
         registry = Registry.discover(plugins)
         settings = {"durability": durability, "read_only": read_only, "cache_dir": cache}
         context = ProviderContext(location=place, settings=settings)
@@ -214,10 +236,11 @@ class Workspace:
                 embedder=embedder if embedder is not None else "minilm",
                 llm=llm,
                 reranker=reranker,
-                secret_key=master_key(place, database, secret_key),
+                secret_key=open_vault(place, database, secret_key),
                 memory_budget=memory_budget,
                 url_policy=url_policy,
                 env_credentials=env_credentials,
+                prices=known_prices,
                 registry=registry,
                 cache_dir=derived_folder(place, cache, database.workspace_id),
                 location=place,
@@ -273,60 +296,33 @@ class Workspace:
             tenant = self.tenants._ensure(slug)
         return TenantSession(TenantContext(self._core, mint_scope(tenant.id), tenant), self._defaults)
 
-    def verify(
-        self,
-        *,
-        deep: bool = True,
-        models: bool = False,
-        progress: Callable[[VerifyProgress], None] | bool | None = None,
-    ) -> VerifyReport:
-        """Return what is wrong with anything stored, of all tenants; changes nothing, and may run beside any other work.
+    def login(self, tenant: str, email: str, password: str) -> TenantSession:
+        """Return a session that acts on behalf of a person, whose role counts as it stands at each call.
 
-        Args:
-            deep: also read every text, vector and log row, and compare snapshots with the database.
-            models: also embed up to three stored texts of each bot again, which may cost something.
-            progress: called with each step; None for a bar where one can be seen, False for none.
-        """
-        return run(self._verify_steps(deep=deep, models=models, progress=progress))
-
-    def _verify_steps(self, *, deep: bool, models: bool, progress: object) -> Steps[VerifyReport]:
-        """Return the steps of `verify`, for either face."""
-        from minirag._services.verification import verify
-
-        return verify(self._core, mint_scope, deep=deep, models=models, progress=progress)
-
-    def repair(self, *, progress: Callable[[VerifyProgress], None] | bool | None = None) -> RepairReport:
-        """Mend what can be derived from what is left, and return what was mended and what else is to be done.
-
-        Documents that have lost chunks or vectors are cut and embedded anew from their stored text. It may run beside any
-        other work; cut short, it can be run again.
+        From the fifth wrong password on a person waits before any is taken again: 1, 2, 4 seconds and so on, at most 15 minutes.
 
         Raises:
-            ReadOnlyWorkspaceError: if the workspace was opened with `read_only=True`.
+            AuthenticationError: if anything of it is wrong, or too many wrong passwords came before; it does not say which.
+            TenantSuspendedError: if they are right, but the tenant is closed.
         """
-        return run(self._repair_steps(progress=progress))
+        return run(self._login_steps(tenant, email, password))
 
-    def _repair_steps(self, *, progress: object) -> Steps[RepairReport]:
-        """Return the steps of `repair`, for either face."""
-        from minirag._services.repairs import repair
+    def _login_steps(self, tenant: str, email: str, password: str) -> Steps[TenantSession]:
+        """Return the steps of `login`, for either face."""
+        context = yield from sign_in(self._core, mint_scope, tenant, email, password)
+        return TenantSession(context, self._defaults)
 
-        return repair(self._core, mint_scope, progress=progress)
-
-    def backup(self, path: str | os.PathLike[str], *, include_key: bool = False) -> BackupReport:
-        """Copy everything, as it is at one moment, into a new folder that `open` opens; others may write meanwhile.
+    def authenticate(self, token: str) -> TenantSession:
+        """Return a session that acts on behalf of a token's person, as far as the token's scope and their role allow.
 
         Args:
-            path: where; nothing may be there, nor may it be inside the workspace's own folder.
-            include_key: copy the folder's master key too, without which credentials cannot be read. Who gets such
-                a backup can read them.
+            token: as `tenant.tokens.create`, `session.issue_token` or `tenants.bootstrap` made it, of whatever tenant.
 
         Raises:
-            ConflictError: if there is something at `path`.
-            StorageError: if it cannot be written; nothing is left then.
+            AuthenticationError: if it is no token, was never made here, was revoked, or has expired.
+            TenantSuspendedError: if its tenant is closed.
         """
-        from minirag._services.backups import backup
-
-        return backup(self._core, path, include_key=include_key)
+        return TenantSession(authenticate(self._core, mint_scope, token), self._defaults)
 
     def close(self) -> None:
         """Close what this workspace made. Closing twice is closing once; any later call raises `WorkspaceClosedError`."""
@@ -336,6 +332,8 @@ class Workspace:
         if self._core.pid != os.getpid():
             # Connections and engines belong to the process that was forked; closing them here would end them there.
             return
+        self._core.passwords.close()
+        self._core.last_uses.close()
         self._core.maintenance.close()
         self._core.partitions.clear()
         self._core.engines.close()

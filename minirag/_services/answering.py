@@ -5,7 +5,7 @@ from __future__ import annotations
 import bisect
 import time
 from collections.abc import Generator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal, TypeAlias
 
@@ -14,7 +14,7 @@ from minirag._services.citing import Citer
 from minirag._services.conversations import Conversations
 from minirag._services.core import BotContext
 from minirag._services.evidence import Evidence
-from minirag._services.ledger import Ledger
+from minirag._services.ledger import Ledger, OpenCall
 from minirag._services.planning import pages_of
 from minirag._services.retrieval import SearchRequest, check_request, search
 from minirag._services.steps import Effect, LLMStream, Steps
@@ -77,6 +77,7 @@ def answer(
 
 
 def _answer(bot: BotContext, request: SearchRequest, chat_id: str | None) -> Steps[Answer]:
+    bot.allow("ask")
     turn = yield from _prepare(bot, request, chat_id)
     try:
         if turn.packed.passages:
@@ -114,6 +115,7 @@ def answer_events(
 
 
 def _answer_events(bot: BotContext, request: SearchRequest, chat_id: str | None) -> EventSteps:
+    bot.allow("ask")
     turn: _Turn | None = None
     try:
         turn = yield from _prepare(bot, request, chat_id)
@@ -146,8 +148,8 @@ def _stream_model(turn: _Turn) -> EventSteps:
     held: str | None = ""
     with _metered(turn) as call:
         while (chunk := (yield stream.next())) is not None:
-            usage = chunk.usage or usage
-            call.usage = usage
+            call.answered = True
+            call.usage = usage = chunk.usage or usage
             reason = chunk.finish_reason or reason
             if held is None:
                 yield from _emit(turn, turn.citer.feed(chunk.text))
@@ -178,7 +180,7 @@ def _ground(turn: _Turn) -> Sequence[str | Citation]:
 
 
 def _emit(turn: _Turn, pieces: Sequence[str | Citation]) -> Generator[AnswerEvent, None, None]:
-    evidence = Evidence(turn.bot.core, turn.bot.scope)
+    evidence = Evidence(turn.bot.core, turn.bot.scope, turn.bot.principal)
     for piece in pieces:
         if isinstance(piece, str):
             yield AnswerEvent(type="delta", text=piece)
@@ -243,8 +245,7 @@ def _condense(bot: BotContext, llm: LLM, history: Sequence[Message], question: s
     if not llm.reads_prompts:
         return plain, Usage()
     request = LLMRequest(messages=prompting.condense_messages(turns, question), max_tokens=200)
-    provider, _, model = llm.name.partition(":")
-    with Ledger(bot).call("llm", provider=provider, model=model, metered=llm.metered) as call:
+    with _entered(bot, llm, request) as call:
         response = yield Effect(lambda: llm.generate(request), lambda: llm.agenerate(request))
         call.usage = response.usage
     used = Usage(input_tokens=response.usage.input_tokens, output_tokens=response.usage.output_tokens, calls=1)
@@ -256,9 +257,18 @@ def _turns(history: Sequence[Message]) -> list[PromptMessage]:
     return [PromptMessage(message.role, message.text) for message in history if message.status == "complete"]
 
 
-def _metered(turn: _Turn) -> Any:
-    provider, _, model = turn.llm.name.partition(":")
-    return Ledger(turn.bot).call("llm", provider=provider, model=model, metered=turn.llm.metered)
+def _metered(turn: _Turn) -> AbstractContextManager[OpenCall]:
+    return _entered(turn.bot, turn.llm, turn.request)
+
+
+def _entered(bot: BotContext, llm: LLM, request: LLMRequest) -> AbstractContextManager[OpenCall]:
+    """Return the block of a model's call, in which it is entered in the ledger with what it may use at most."""
+    provider, _, model = llm.name.partition(":")
+    at_most = TokenUsage()
+    if llm.metered:
+        sent = sum(llm.count_tokens(message.content) for message in request.messages)
+        at_most = TokenUsage(input_tokens=sent, output_tokens=request.max_tokens)
+    return Ledger(bot).call("llm", provider=provider, model=model, metered=llm.metered, at_most=at_most)
 
 
 def _count(turn: _Turn, usage: TokenUsage) -> None:
@@ -280,7 +290,7 @@ def _conclude(turn: _Turn) -> Answer:
     if not turn.packed.passages:
         turn.abstained_because = "the search found nothing"
     abstained = turn.abstained_because is not None
-    evidence = Evidence(turn.bot.core, turn.bot.scope)
+    evidence = Evidence(turn.bot.core, turn.bot.scope, turn.bot.principal)
     turn.seconds["total"] = time.perf_counter() - turn.began
     finished = Answer(
         text=ABSTENTION if abstained else turn.citer.text,

@@ -14,7 +14,7 @@ from minirag.errors import ConflictError, InvalidInputError, StorageError
 from minirag.models.checks import check_flag, check_text, clipped
 from minirag.models.verification import BackupReport
 from minirag.security.disk import sync_folder
-from minirag.security.key_file import copy_key_file
+from minirag.security.key_file import copy_key_file, write_key_file
 
 __all__ = ["backup"]
 
@@ -89,6 +89,12 @@ def _folder(core: Core) -> Path | None:
 
 
 def _copy_key(core: Core, aside: Path, *, include_key: bool) -> Literal["copied", "left out", "given", "none"]:
+    line = core.secrets.master_key_line()
+    if line is not None:
+        if not include_key:
+            return "left out"
+        write_key_file(aside / _KEY_FILE, line)
+        return "copied"
     folder = _folder(core)
     file = None if folder is None else folder / _KEY_FILE
     if file is None or not file.exists():

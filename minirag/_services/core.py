@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 import threading
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NoReturn
 
+from minirag._services.admission import admit, suspended
 from minirag._services.turns import Turns
 from minirag.errors import BotNotFoundError, ForkedWorkspaceError, WorkspaceClosedError
 from minirag.interfaces import Storage, TenantScope
@@ -15,12 +18,17 @@ from minirag.interfaces.fetcher import Fetcher
 from minirag.interfaces.keyword_index import KeywordIndex
 from minirag.interfaces.records import SearchState
 from minirag.interfaces.storage import Reader
+from minirag.models.prices import Prices
+from minirag.models.principals import APPLICATION, Principal
 from minirag.models.tenants import BotProfile, BotRecord, Tenant
+from minirag.types import utc_now
 
 if TYPE_CHECKING:
     from minirag._services.engines import Engines
     from minirag._services.indexing import Partitions
+    from minirag._services.last_uses import LastUses
     from minirag._services.maintenance import Maintenance
+    from minirag._services.password_work import PasswordWork
     from minirag._services.secrets import Secrets
 
 __all__ = ["BotContext", "Core", "Probed", "TenantContext"]
@@ -59,7 +67,11 @@ class Core:
     secrets: Secrets
     fetcher: Fetcher
     turns: Turns
+    passwords: PasswordWork
+    last_uses: LastUses
     location: str
+    clock: Callable[[], dt.datetime] = utc_now
+    prices: Prices = field(default_factory=Prices)
     probed: Probed = field(default_factory=Probed)
     pid: int = field(default_factory=os.getpid)
     closed: bool = False
@@ -76,11 +88,24 @@ class Core:
 
 @dataclass(frozen=True, slots=True)
 class TenantContext:
-    """A resolved tenant: the scope, and the core it is good for."""
+    """A resolved tenant: the scope, the core it is good for, and on whose behalf it is used."""
 
     core: Core
     scope: TenantScope
     tenant: Tenant
+    principal: Principal = APPLICATION
+
+    def allow(self, action: str) -> Principal:
+        """Return on whose behalf the tenant is used, as that stands now, if it may do this; raises as `admit` does."""
+        return admit(self.core, self.scope, self.principal, action)
+
+    def bot(self, record: BotRecord) -> BotContext:
+        """Return a bot of the tenant, used on the same behalf."""
+        return BotContext(self.core, self.scope, record.id, record.profile.name, self.principal)
+
+    def sees(self, bot_id: str) -> bool:
+        """Return whether a bot is one that the principal may know of: a token may have been made for another one."""
+        return self.principal.bot_id in (None, bot_id)
 
 
 @dataclass(slots=True)
@@ -88,6 +113,8 @@ class BotContext:
     """A bot of a resolved tenant. Its record is read anew by each use case, since others may change it.
 
     Attributes:
+        principal: on whose behalf it is used.
+        upkeep: whether it is used for the upkeep of the workspace, which goes on while the tenant is closed.
         seen: the record as the last search met it: what the next one may begin with, if it makes sure afterwards.
     """
 
@@ -95,7 +122,32 @@ class BotContext:
     scope: TenantScope
     bot_id: str
     name: str
+    principal: Principal = APPLICATION
+    upkeep: bool = False
     seen: BotRecord | None = None
+
+    def allow(self, action: str) -> Principal:
+        """Return on whose behalf the bot is used, as that stands now, if it may do this; raises as `admit` does.
+
+        Raises:
+            BotNotFoundError: if it acts with a token that was made for another bot.
+        """
+        if self.upkeep:
+            self.core.check()
+            return self.principal
+        if self.principal.bot_id not in (None, self.bot_id):
+            self._missing()
+        return admit(self.core, self.scope, self.principal, action)
+
+    def allow_search(self) -> None:
+        """Raise if the bot may not be searched.
+
+        For the application nothing is read for it: what a search must know of the bot (`state`) says whether the tenant is closed.
+        """
+        if self.principal.kind == "application":
+            self.core.check()
+        else:
+            self.allow("search")
 
     def record(self, reader: Reader) -> BotRecord:
         """Return the bot as it is stored now.
@@ -110,8 +162,13 @@ class BotContext:
 
         Raises:
             BotNotFoundError: if it was deleted.
+            TenantSuspendedError: if the tenant is closed.
         """
-        return reader.search_state(self.bot_id) or self._missing()
+        state = reader.search_state(self.bot_id) or self._missing()
+        if state.suspended:
+            self.seen = None  # so that the next search does not embed its query first
+            raise suspended()
+        return state
 
     def _missing(self) -> NoReturn:
         raise BotNotFoundError(f"bot {self.name!r} does not exist (any more); tenant.bots.list() shows those there are")

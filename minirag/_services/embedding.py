@@ -37,9 +37,12 @@ def embed(embedder: Embedder, texts: Sequence[str], *, purpose: Purpose, ledger:
             partial(embedder.embed, batch, purpose=purpose), partial(embedder.aembed, batch, purpose=purpose)
         )
         if embedder.metered:
-            with ledger.call("embedding", provider=space.provider, model=space.model, metered=True) as call:
+            sent = TokenUsage(input_tokens=sum(map(embedder.count_tokens, batch)))
+            with ledger.call(
+                "embedding", provider=space.provider, model=space.model, metered=True, at_most=sent
+            ) as call:
                 raw = yield effect
-                call.usage = TokenUsage(input_tokens=sum(map(embedder.count_tokens, batch)))
+                call.usage = sent
         else:
             raw = yield effect
         parts.append(checked(raw, rows=len(batch), dimension=dimension, embedder=embedder))

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
+from minirag._services.secrets import EngineCredentials
 from minirag.errors import (
     EmbedderNotAvailableError,
     EmbeddingSpaceMismatchError,
@@ -16,8 +17,10 @@ from minirag.errors import (
 )
 from minirag.interfaces import LLM, Chunker, Embedder, Parser, ProviderContext, ProviderKind, Reranker
 from minirag.models.checks import clipped
+from minirag.models.credentials import credentials_of
 from minirag.models.index import EmbeddingSpace
 from minirag.models.tenants import INSTANCE, BotProfile, BotRecord, ProviderRef
+from minirag.models.urls import UrlPolicy
 
 if TYPE_CHECKING:
     from minirag._services.core import BotContext
@@ -60,15 +63,18 @@ class Engines:
         parse_ref: Callable[[ProviderKind, object], ProviderRef],
         *,
         environment: Mapping[str, str] | None = None,
+        url_policy: UrlPolicy | None = None,
     ) -> None:
         """Make engines from `providers`.
 
         Args:
             environment: variables that credentials come from where a bot has none; None if it must have its own.
+            url_policy: where engines may connect whose server a tenant's own people set.
         """
         self._providers = providers
         self._parse_ref = parse_ref
         self._environment = environment
+        self._url_policy = url_policy or UrlPolicy()
         self._defaults: set[str] = set()
         self._parsers: dict[tuple[str, str | None], tuple[str, Parser] | None] = {}
         self._made: dict[str, Any] = {}
@@ -202,7 +208,7 @@ class Engines:
         raise ProviderNotFoundError(message + f"tenant.bot(name, create=True, {kind}=...)")
 
     def create(self, kind: ProviderKind, ref: ProviderRef, credentials: Mapping[str, str]) -> Any:
-        """Return a new provider, which its caller closes.
+        """Return a new provider, which its caller closes. Of a bot's credentials it is given those for all and its own.
 
         The process's own credentials go to servers that the workspace chose, and to the vendors' own, but to no server that
         a bot names: whoever may set a bot's `base_url` could read them there.
@@ -210,7 +216,12 @@ class Engines:
         environment = self._environment
         if environment is None or (_SERVER in ref.options and _name(kind, ref) not in self._defaults):
             environment = {}
-        return self._providers.create(kind, ref, ProviderContext(credentials=credentials, environment=environment))
+        context = ProviderContext(
+            credentials=EngineCredentials(kind, credentials),
+            environment=environment,
+            url_policy=self._url_policy if ref.guarded else None,
+        )
+        return self._providers.create(kind, ref, context)
 
     def _shared(self, kind: ProviderKind, ref: ProviderRef) -> Any:
         return self._kept(_name(kind, ref), lambda: self.create(kind, ref, {}))
@@ -218,7 +229,7 @@ class Engines:
     def _engine(self, kind: ProviderKind, ref: ProviderRef, bot: BotContext, record: BotRecord) -> Any:
         if ref.provider == INSTANCE:
             return self.given(kind, ref, bot.scope.tenant_id)
-        if not record.profile.credential_fields or kind == "chunker":
+        if not credentials_of(kind, record.profile.credential_fields):
             return self._shared(kind, ref)
         # A changed credential changes the record's time, and with it the name.
         owner = f"{bot.scope.tenant_id}/{bot.bot_id}/{record.updated_at.isoformat()}"
@@ -261,7 +272,7 @@ def _close(engine: Any) -> None:
 
 
 def _name(kind: ProviderKind, ref: ProviderRef) -> str:
-    return json.dumps([kind, ref.provider, ref.options], sort_keys=True, default=str)
+    return json.dumps([kind, ref.provider, ref.options, ref.guarded], sort_keys=True, default=str)
 
 
 def _instance_name(kind: ProviderKind, value: Any) -> str:

@@ -100,7 +100,7 @@ def evaluate(bot: BotContext, queries: object, qrels: object, modes: Sequence[st
     judged = [name for name in texts if any(grade > 0 for grade in grades.get(name, {}).values())]
     if not judged:
         raise InvalidInputError("no query has a relevant document in qrels; the ids of queries and qrels must agree")
-    bot.core.check()
+    bot.allow("bots.evaluate")
     with bot.core.storage.read(bot.scope) as reader:
         bot.record(reader)
         documents, chunks = reader.count_documents(bot.bot_id), reader.stats(bot.bot_id).chunks

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from minirag._services.admission import admit
 from minirag._services.core import Core
 from minirag.errors import EvidenceGoneError
 from minirag.interfaces import TenantScope
+from minirag.models.principals import APPLICATION, Principal
 
 __all__ = ["Evidence"]
 
@@ -17,6 +19,7 @@ class Evidence:
 
     core: Core
     scope: TenantScope
+    principal: Principal = APPLICATION
 
     def read_evidence(self, version_id: str, start: int, end: int) -> str:
         """Return code points `start` to `end` of a version, clipped to it.
@@ -24,9 +27,11 @@ class Evidence:
         Raises:
             EvidenceGoneError: if the tenant has no such version (any more).
         """
-        self.core.check()
+        bot_id = admit(self.core, self.scope, self.principal, "documents.read").bot_id
         with self.core.storage.read(self.scope) as reader:
             text = reader.text(version_id, start, end)
+            if bot_id is not None and ((version := reader.version(version_id)) is None or version.bot_id != bot_id):
+                text = None  # of a bot that this token does not open
         if text is None:
             raise EvidenceGoneError(f"document version {version_id!r} no longer exists: its text was erased or dropped")
         return text

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import secrets
 import time
 from collections.abc import Callable
-from contextlib import closing, suppress
+from contextlib import closing
 from importlib import import_module
 from itertools import pairwise
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -25,22 +22,25 @@ from minirag._services.archive_records import (
     to_line,
     version_line,
 )
+from minirag._services.audit import record_of_tenant
 from minirag._services.core import Core
+from minirag._services.new_files import checked_path, new_file
 from minirag._services.progress import choose_progress
-from minirag.errors import ConflictError, InvalidInputError, StorageCorruptError, StorageError, TenantNotFoundError
+from minirag.errors import InvalidInputError, StorageCorruptError, TenantNotFoundError
 from minirag.interfaces import TenantScope
 from minirag.interfaces.storage import Reader
-from minirag.models.checks import check_text, clipped
+from minirag.models.checks import check_text
 from minirag.models.moving import ExportReport, MoveProgress
 from minirag.models.tenants import BotRecord, Tenant
-from minirag.security.disk import sync_folder
 from minirag.security.passphrase import SealedBox, seal_box
 from minirag.types import utc_now
 
-__all__ = ["check_passphrase", "checked_path", "export_tenant"]
+__all__ = ["check_passphrase", "export_tenant"]
 
 _PIECE: Final = 65_536
 _PAGE: Final = 500
+_OF_THE_WORKSPACE: Final = {"bot_id", "reserved_tokens", "reserved_cost"}
+"""What a call in the ledger does not take along: budgets stay with the workspace that set them."""
 
 
 def export_tenant(
@@ -50,61 +50,26 @@ def export_tenant(
     phrase = check_passphrase(passphrase)
     tell = choose_progress(progress)
     target = checked_path(path)
-    if os.path.lexists(target):
-        raise _taken(target)
-    if not target.name or not target.parent.is_dir():
-        raise InvalidInputError(f"path {clipped(str(target))} lies in a folder that does not exist; make that first")
     began = time.perf_counter()
-    aside = target.with_name(f".{target.name}.{secrets.token_hex(6)}.partial")
-    try:
-        descriptor = os.open(aside, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
-        try:
-            with os.fdopen(descriptor, "w+b") as file:
-                with closing(ArchiveWriter(file)) as archive:
-                    manifest = _Export(core, scope, archive, tell).write(tenant, phrase)
-                file.flush()
-                os.fsync(file.fileno())
-            size = aside.stat().st_size
-            if os.path.lexists(target):
-                raise _taken(target)
-            aside.rename(target)
-        except BaseException:
-            with suppress(OSError):
-                aside.unlink()
-            raise
-        sync_folder(target.parent)
-    except OSError as problem:
-        raise StorageError(
-            f"the archive at path {clipped(str(target))} cannot be written: {problem.strerror}; nothing was left there"
-        ) from problem
+
+    def note() -> None:
+        if not core.storage.read_only:
+            with core.storage.directory(write=True) as directory:
+                record_of_tenant(directory, tenant, "tenant.exported")
+
+    with new_file(target, before=note) as file, closing(ArchiveWriter(file)) as archive:
+        manifest = _Export(core, scope, archive, tell).write(tenant, phrase)
     counts = {"bots": len(manifest.bots), **{kind: manifest.total(kind) for kind in KINDS}}
     if tell is not None:
         tell(MoveProgress(stage="finished", done=counts["chunks"], total=counts["chunks"]))
     return ExportReport(
         path=str(target),
-        size=size,
+        size=target.stat().st_size,
         tenant=tenant,
         counts=counts,
         left_out=manifest.left_out,
         seconds=time.perf_counter() - began,
     )
-
-
-def checked_path(path: object) -> Path:
-    """Return where an archive is or is to be, as an absolute path."""
-    if not isinstance(path, str | os.PathLike):
-        raise InvalidInputError(f"path must be the path of an archive, not {clipped(path)}")
-    text = check_text("path", os.fspath(path), maximum=4_000)
-    if "://" in text:
-        raise InvalidInputError(f"path {clipped(text)} is a URL; an archive is a file")
-    try:
-        place = Path(text).expanduser().absolute()
-        place.exists()  # which a name that is too long makes fail
-    except (OSError, RuntimeError) as problem:
-        raise InvalidInputError(
-            f"path {clipped(text)} cannot be a file: {getattr(problem, 'strerror', problem)}"
-        ) from problem
-    return place
 
 
 def check_passphrase(passphrase: object) -> str | None:
@@ -116,12 +81,6 @@ def check_passphrase(passphrase: object) -> str | None:
     if not passphrase.strip() or len(passphrase) > 10_000:
         raise InvalidInputError("passphrase must have 1 to 10,000 characters that are not all blank")
     return check_text("passphrase", passphrase)
-
-
-def _taken(target: Path) -> ConflictError:
-    return ConflictError(
-        f"path {clipped(str(target))} exists already; an export overwrites nothing, choose another path"
-    )
 
 
 class _Export:
@@ -153,7 +112,7 @@ class _Export:
         manifest = Manifest(
             release=import_module("minirag").__version__,
             exported_at=utc_now(),
-            tenant=ArchivedTenant(**tenant.model_dump(exclude={"id", "suspended_at"})),
+            tenant=ArchivedTenant(**tenant.model_dump(exclude={"id", "suspended_at", "counts"})),
             bots=bots,
             members=tuple(self._archive.members),
             left_out=left_out,
@@ -215,7 +174,7 @@ class _Export:
             before = None
             while events := reader.usage_events(record.id, before=before, limit=_PAGE):
                 for event in events:
-                    write(to_line(event.model_dump(mode="json", exclude={"bot_id"})))
+                    write(to_line(event.model_dump(mode="json", exclude=_OF_THE_WORKSPACE, exclude_none=True)))
                 counts["usage"] += len(events)
                 before = events[-1].id
         return ArchivedBot(record=record, fingerprint=record.space.fingerprint, counts=counts)

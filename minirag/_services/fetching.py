@@ -10,21 +10,26 @@ from minirag.interfaces.fetcher import Fetcher
 from minirag.models.checks import clipped
 from minirag.models.urls import UrlPolicy
 
-__all__ = ["make_fetcher"]
+__all__ = ["check_policy", "make_fetcher"]
 
 
-def make_fetcher(policy: UrlPolicy | Mapping[str, Any] | None) -> Fetcher:
-    """Return what reads URLs as a policy allows.
+def check_policy(policy: UrlPolicy | Mapping[str, Any] | None) -> UrlPolicy:
+    """Return a policy as it was given, or the default one.
 
     Raises:
-        ConfigurationError: if the policy is none.
+        ConfigurationError: if it is none.
     """
     if policy is None:
-        policy = UrlPolicy()
-    elif isinstance(policy, Mapping):
-        policy = UrlPolicy(**{str(name): value for name, value in policy.items()})
-    elif not isinstance(policy, UrlPolicy):
+        return UrlPolicy()
+    if isinstance(policy, Mapping):
+        return UrlPolicy(**{str(name): value for name, value in policy.items()})
+    if not isinstance(policy, UrlPolicy):
         raise ConfigurationError(f"url_policy must be a mapping or a UrlPolicy, not {clipped(policy)}")
+    return policy
+
+
+def make_fetcher(policy: UrlPolicy) -> Fetcher:
+    """Return what reads URLs as a policy allows."""
     return _LazyFetcher(policy)
 
 
@@ -44,6 +49,9 @@ class _LazyFetcher(Fetcher):
 
     def fetch(self, url: str) -> Any:
         return self._made().fetch(url)
+
+    def check(self, url: str) -> None:
+        self._made().check(url)
 
     async def afetch(self, url: str) -> Any:
         return await self._made().afetch(url)

@@ -34,6 +34,8 @@ _SAFETY: Final = 1.5
 """How many more candidates are taken than the share of allowed ones so far makes likely to be enough."""
 _LISTING_COST: Final = 3
 """How much more it costs to list an allowed chunk than to put a candidate to an index."""
+_LISTING_COST_REMOTE: Final = 0.5
+"""The same where a server proposes the candidates and sends the vector of each."""
 _AT_ONCE: Final = 4_096
 """Chunks scored at once, so that the copy of their vectors stays small."""
 
@@ -62,7 +64,13 @@ class AllowedChunks:
         return None
 
     def search(
-        self, propose: Callable[[int], tuple[Keys, Scores]], score: Callable[[Keys], Scores], k: int, *, chunks: int
+        self,
+        propose: Callable[[int], tuple[Keys, Scores]],
+        score: Callable[[Keys], Scores],
+        k: int,
+        *,
+        chunks: int,
+        listing_cost: float = _LISTING_COST,
     ) -> tuple[Keys, Scores]:
         """Return the best k allowed chunks of one retriever and their scores, best first; ties with the k-th follow beyond k.
 
@@ -70,6 +78,7 @@ class AllowedChunks:
             propose: returns the best of all chunks, as `VectorPartition.search` does; fewer than asked if that are all.
             score: returns the score of each key, NaN for an absent one, minus infinity for one that is no hit at all.
             chunks: how many there are in the bot.
+            listing_cost: how much more it costs to list an allowed chunk than to propose one and look at it.
 
         Raises:
             StaleViewError: if the index knows later writes than the reader; not with `rebuild`.
@@ -77,7 +86,7 @@ class AllowedChunks:
         self._chunks = chunks
         if self._keys is None and not self._sought_few and chunks > _FIRST:
             self._sought_few = True
-            limit = math.isqrt(k * chunks) // _LISTING_COST
+            limit = int(math.isqrt(k * chunks) / listing_cost)
             self._keys = self._reader.allowed_if_few(self._bot_id, self._where, limit=limit)
         if self._keys is None:
             found = self._among_best(propose, k, chunks)
@@ -148,7 +157,8 @@ def nearest(
 
     if allowed is None:
         return propose(k)
-    return allowed.search(propose, lambda keys: dense.scores(vector, keys), k, chunks=len(dense))
+    cost = _LISTING_COST_REMOTE if dense.remote else _LISTING_COST
+    return allowed.search(propose, lambda keys: dense.scores(vector, keys), k, chunks=len(dense), listing_cost=cost)
 
 
 def best_worded(keyword: KeywordPartition, query: str, k: int, *, allowed: AllowedChunks | None) -> tuple[Keys, Scores]:

@@ -13,7 +13,7 @@ from minirag._services.embedding import embed
 from minirag._services.ledger import Ledger
 from minirag._services.planning import content_hash, embedded_text
 from minirag._services.steps import Steps
-from minirag.errors import EmbeddingError, EmbeddingSpaceMismatchError, MiniRAGError, ProviderError
+from minirag.errors import BudgetExceededError, EmbeddingError, EmbeddingSpaceMismatchError, MiniRAGError, ProviderError
 from minirag.interfaces import Embedder
 from minirag.interfaces.records import ChunkText
 from minirag.models.tenants import BotRecord
@@ -60,7 +60,7 @@ def assure(bot: BotContext, record: BotRecord, embedder: Embedder) -> Steps[Mini
         return None
     try:
         report = yield from probe(bot, embedder)
-    except (ProviderError, EmbeddingError) as problem:
+    except (ProviderError, EmbeddingError, BudgetExceededError) as problem:
         return problem
     if report is not None and not report.same:
         raise EmbeddingSpaceMismatchError(mismatch(record, report))

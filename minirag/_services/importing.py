@@ -24,8 +24,10 @@ from minirag._services.archive_records import (
     to_source,
     to_version,
 )
+from minirag._services.audit import record_of_tenant
 from minirag._services.core import Core
-from minirag._services.exporting import check_passphrase, checked_path
+from minirag._services.exporting import check_passphrase
+from minirag._services.new_files import checked_path
 from minirag._services.progress import choose_progress
 from minirag.errors import (
     ArchiveError,
@@ -117,6 +119,7 @@ def import_tenant(
                     work.bot(f"bots/{number}", bot)
             with _explained(core, hidden), core.storage.directory(write=True) as directory:
                 directory.update_tenant(tenant)
+                record_of_tenant(directory, tenant, "tenant.imported")
         except BaseException:
             with suppress(MiniRAGError):
                 _delete(core, scope_of, hidden)

@@ -66,6 +66,7 @@ class Loaded(Generic[P]):
         changed: entries that came or went since the partition was last kept in a snapshot.
         size: the bytes it is counted with.
         remote: whether its entries are kept outside this process.
+        born: the log position from which it was fed anew, 0 if never.
     """
 
     partition: P
@@ -76,6 +77,7 @@ class Loaded(Generic[P]):
     changed: int = 0
     size: int = _OVERHEAD
     remote: bool = False
+    born: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
@@ -105,6 +107,7 @@ class Partitions:
     of what it has seen.
 
     Attributes:
+        vectors: makes the partitions of vectors.
         snapshots: the folder of snapshots; None if none are kept.
     """
 
@@ -117,7 +120,7 @@ class Partitions:
         snapshots: SnapshotFolder | None = None,
         turns: Turns | None = None,
     ) -> None:
-        self._vectors = vectors
+        self.vectors = vectors
         self._keywords = keywords
         self._budget = budget
         self.snapshots = snapshots
@@ -140,9 +143,9 @@ class Partitions:
         if (ready := self._ready(name, position)) is not None:
             return ready.partition  # type: ignore[no-any-return]  # of this name there is no other kind
         source = _Source(
-            form=self._vectors.snapshot_format,
-            make=lambda: self._vectors.partition(scope, bot.id, bot.space),
-            load=lambda snapshot: self._vectors.load(scope, bot.id, bot.space, snapshot),
+            form=self.vectors.snapshot_format,
+            make=lambda: self.vectors.partition(scope, bot.id, bot.space),
+            load=lambda snapshot: self.vectors.load(scope, bot.id, bot.space, snapshot),
             feed=lambda keys: ((some, (some, vectors)) for some, vectors in reader.vectors(bot.id, keys)),
             nothing=(_NONE, np.empty((0, bot.space.dimension), dtype=np.float32)),
         )
@@ -169,7 +172,7 @@ class Partitions:
 
     def fresh(self) -> Partitions:
         """Return partitions of the same indexes and snapshots of which none is loaded, for a check that is to disturb nothing."""
-        return Partitions(self._vectors, self._keywords, snapshots=self.snapshots)
+        return Partitions(self.vectors, self._keywords, snapshots=self.snapshots)
 
     def get(self, name: PartitionName) -> Loaded[Any] | None:
         """Return a partition if it is loaded."""
@@ -268,9 +271,15 @@ class Partitions:
             have = loaded.position
             if have.sequence > wanted.sequence and not rebuild:
                 raise StaleViewError
-            if have == wanted:
+            # Removed entries stay in memory and in snapshots for a while; those that were erased must not.
+            tainted = not loaded.remote and loaded.born < reader.erased_at(name[1])
+            if have == wanted and not tainted:
                 pass  # another thread has been here, or the snapshot stands where the log does
-            elif 0 < have.sequence <= wanted.sequence and reader.nonce_at(name[1], have.sequence) == have.nonce:
+            elif (
+                not tainted
+                and 0 < have.sequence <= wanted.sequence
+                and reader.nonce_at(name[1], have.sequence) == have.nonce
+            ):
                 loaded.changed += _replay(reader, name[1], loaded.partition, source, after=have.sequence)
             else:
                 # A new partition, not a cleared one: searches under way keep the one they began with.
@@ -281,7 +290,7 @@ class Partitions:
                     for _, added in source.feed(None):
                         partition.apply(_NONE, *added)
                 loaded.partition = partition
-                loaded.changed = len(partition)
+                loaded.changed, loaded.born = len(partition), wanted.sequence
             if loaded.remote and have != wanted:
                 loaded.partition.keep(wanted)
             loaded.position = wanted
@@ -320,12 +329,12 @@ class Partitions:
         except SnapshotDamagedError as problem:
             _LOG.warning("a snapshot of bot %s is of no use (%s); its index is made anew", name[1], problem)
             return
-        loaded.position = header.position
+        loaded.position, loaded.born = header.position, header.born
         loaded.changed = 0
 
     def _drop_kept(self, scope: TenantScope, bot_id: str | None, *, keep: str | None = None) -> None:
         try:
-            self._vectors.drop(scope, bot_id, keep=keep)
+            self.vectors.drop(scope, bot_id, keep=keep)
         except VectorIndexError as problem:
             # Nothing finds them any more: not the storage, and not the next bot, which has another id.
             _LOG.warning("vectors of bot %s that has gone stay in the index: %s", bot_id or "(all)", problem)

@@ -14,6 +14,7 @@ from minirag._services.core import BotContext
 from minirag._services.identity import assure
 from minirag._services.planning import check_document_text, spans_from_json
 from minirag._services.reading import Incoming, Skipped, file_key, folder_files, from_input, read_file
+from minirag._services.removing import remove_gone
 from minirag._services.reporting import ProgressCallback, ReportBuilder
 from minirag._services.sources import (
     Target,
@@ -46,7 +47,6 @@ __all__ = ["add", "cut_anew", "ingest"]
 
 T = TypeVar("T")
 _END: Final = object()
-_REMOVE_AT_ONCE: Final = 500
 _REMEMBERED_KEYS: Final = 1_000_000
 _WAIT_AT_ONCE: Final = 256
 _ACCEPTED: Final = "a path, an http(s) URL, a DocumentInput, or an iterable of these"
@@ -79,6 +79,7 @@ def add(
     """Register what the arguments name and read it; see `Bot.add`."""
     if not inputs:
         raise InvalidInputError(f"add() was given nothing; give {_ACCEPTED}")
+    bot.allow("documents.add")
     texts = chosen_target(bot, source)
     prepared = [_check_argument(value) for value in inputs]
     run = yield from _start(bot, texts, progress)
@@ -98,6 +99,7 @@ def add(
 
 def ingest(bot: BotContext, sources: list[Source] | None, *, progress: ProgressCallback | None) -> Steps[IngestReport]:
     """Read registered sources again, those given or all that are due, and cut anew what is stale."""
+    bot.allow("documents.add")
     run = yield from _start(bot, text_target(), progress)
     if sources is None:
         with bot.core.storage.read(bot.scope) as reader:
@@ -343,28 +345,7 @@ def _read_folder(run: _Run, source: Source) -> Steps[None]:
     if not readable:
         raise SourceNotFoundError(f"folder {source.locator!r} holds no readable file; nothing was removed")
     yield from run.writer.flush()
-    _remove_gone(run, source, present, hidden)
-
-
-def _remove_gone(run: _Run, source: Source, present: set[str], hidden: tuple[str, ...]) -> None:
-    """Remove the documents of files that are no longer in the folder, but none below a folder that cannot be read."""
-    storage, scope = run.bot.core.storage, run.bot.scope
-    after: str | None = None
-    gone = []
-    while True:
-        with storage.read(scope) as reader:
-            states = reader.states(source.id, after=after)
-        if not states:
-            break
-        after = states[-1].key
-        gone += [state for state in states if state.key not in present and not state.key.startswith(hidden)]
-    for begin in range(0, len(gone), _REMOVE_AT_ONCE):
-        batch = gone[begin : begin + _REMOVE_AT_ONCE]
-        with storage.write(scope) as writer:
-            writer.remove_documents(run.bot.bot_id, [state.id for state in batch])
-        for state in batch:
-            run.report.note(source.id, state.key, "removed")
-        run.report.committed(tuple(state.key for state in batch))
+    remove_gone(run.bot, run.report, source, present, hidden)
 
 
 def _read_url(run: _Run, source: Source) -> Steps[None]:

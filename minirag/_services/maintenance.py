@@ -15,7 +15,7 @@ from minirag.interfaces import Storage
 from minirag.interfaces.snapshots import SnapshotDamagedError
 from minirag.models.reports import BotStats
 
-__all__ = ["Maintenance", "optimize", "statistics"]
+__all__ = ["Maintenance", "leveled", "optimize", "statistics"]
 
 _LEAST_ENTRIES: Final = 2_000
 """A smaller partition is read from the database as fast as from a file of its own."""
@@ -122,13 +122,18 @@ class Maintenance:
         with loaded.lock:
             fill = loaded.partition.snapshot()
             position, entries, changed = loaded.position, len(loaded.partition), loaded.changed
+            born = loaded.born
         if fill is None:
             return
-        header = SnapshotHeader(folder.workspace_id, *name, loaded.form, position.sequence, position.nonce, entries)
+        header = SnapshotHeader(
+            folder.workspace_id, *name, loaded.form, position.sequence, position.nonce, entries, born
+        )
 
         def valid() -> bool:
             with self._storage.read(loaded.scope) as reader:
-                return reader.nonce_at(name[1], position.sequence) == position.nonce
+                return (
+                    reader.nonce_at(name[1], position.sequence) == position.nonce and reader.erased_at(name[1]) <= born
+                )
 
         if not folder.write(header, fill, valid=valid):
             return
@@ -144,17 +149,18 @@ def optimize(bot: BotContext, *, wait: bool) -> BotStats:
     Raises:
         StorageError: if a snapshot cannot be written.
     """
+    bot.allow("bots.optimize")
     maintenance = bot.core.maintenance
     record = bot.load()
     names = [(bot.scope.tenant_id, bot.bot_id, name) for name in (record.space.fingerprint, KEYWORD)]
     for name in names:
         # The vectors are settled in the other thread while the words of the texts are counted in this one.
-        loaded = _leveled(bot, name)
+        loaded = leveled(bot, name)
         if loaded is not None and (loaded.partition.pending or not wait):
             maintenance.request(name, loaded)
     for name in names if wait else ():
         for _ in range(_PATIENCE):
-            loaded = _leveled(bot, name)
+            loaded = leveled(bot, name)
             try:
                 if loaded is not None:
                     maintenance.settle(name, loaded, thoroughly=True)
@@ -168,7 +174,7 @@ def optimize(bot: BotContext, *, wait: bool) -> BotStats:
     return statistics(bot)
 
 
-def _leveled(bot: BotContext, name: PartitionName) -> Loaded[Any] | None:
+def leveled(bot: BotContext, name: PartitionName) -> Loaded[Any] | None:
     """Return a partition that stands where the log does; None if it was dropped at once, for want of memory."""
     for attempt in range(_PATIENCE + 1):
         bot.core.check()
@@ -188,8 +194,8 @@ def _leveled(bot: BotContext, name: PartitionName) -> Loaded[Any] | None:
 
 def statistics(bot: BotContext) -> BotStats:
     """Return how large a bot is, and where its indexes stand; reads no index."""
+    bot.allow("bots.read")
     core = bot.core
-    core.check()
     with core.storage.read(bot.scope) as reader:
         record = bot.record(reader)
         stats = reader.stats(record.id)

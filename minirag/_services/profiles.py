@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from minirag._services import audit
 from minirag._services.core import BotContext, Core, TenantContext
 from minirag._services.secrets import check_credentials
+from minirag._services.servers import guarded_fields
 from minirag.errors import (
     BotNotFoundError,
     ConflictError,
@@ -18,7 +20,9 @@ from minirag.errors import (
     TenantNotFoundError,
 )
 from minirag.interfaces import ProviderKind, TenantScope
+from minirag.interfaces.storage import Writer
 from minirag.models.checks import check_text, clipped
+from minirag.models.principals import Principal
 from minirag.models.tenants import BotProfile, BotRecord, ProviderRef
 from minirag.types import new_id, utc_now
 
@@ -49,10 +53,10 @@ def find_bot(tenant: TenantContext, name: object) -> BotRecord:
         BotNotFoundError: if there is none.
     """
     text = check_text("a bot's name", name, maximum=200)
-    tenant.core.check()
+    tenant.allow("bots.read")
     with tenant.core.storage.read(tenant.scope) as reader:
         record = reader.bot(text)
-    if record is None:
+    if record is None or not tenant.sees(record.id):
         raise BotNotFoundError(
             f"tenant {tenant.tenant.slug!r} has no bot {text!r}; make it with tenant.bot({text!r}, create=True)"
         )
@@ -62,12 +66,12 @@ def find_bot(tenant: TenantContext, name: object) -> BotRecord:
 def create_bot(tenant: TenantContext, name: object, settings: Mapping[str, Any], defaults: Defaults) -> BotRecord:
     """Return the bot of this name, made if there is none; settings that differ from an existing one's update it."""
     text = check_text("a bot's name", name, maximum=200)
+    tenant.allow("bots.create")
     fields, credentials = _parse(tenant.core, tenant.scope, settings)
-    tenant.core.check()
     with tenant.core.storage.read(tenant.scope) as reader:
         existing = reader.bot(text)
     if existing is not None:
-        return change_bot(BotContext(tenant.core, tenant.scope, existing.id, text), settings)
+        return change_bot(BotContext(tenant.core, tenant.scope, existing.id, text, tenant.principal), settings)
     base = {
         "llm": defaults.llm,
         "embedder": defaults.embedder,
@@ -75,12 +79,13 @@ def create_bot(tenant: TenantContext, name: object, settings: Mapping[str, Any],
         "reranker": defaults.reranker,
     }
     given = {field: value for field, value in credentials.items() if value is not None}
+    fields = guarded_fields(tenant.core.fetcher, tenant.principal, fields, present=None, given=credentials)
     profile = BotProfile(**{**base, **fields, "name": text, "credential_fields": tuple(sorted(given))})
     space = tenant.core.engines.check(profile, PROVIDERS, given, tenant.scope.tenant_id)
     assert space is not None
     now = utc_now()
     record = BotRecord(id=new_id(), profile=profile, space=space, created_at=now, updated_at=now)
-    context = BotContext(tenant.core, tenant.scope, record.id, text)
+    context = BotContext(tenant.core, tenant.scope, record.id, text, tenant.principal)
     with tenant.core.storage.write(tenant.scope) as writer:
         if writer.bot(text) is None:
             try:
@@ -91,6 +96,8 @@ def create_bot(tenant: TenantContext, name: object, settings: Mapping[str, Any],
                     f"tenant {slug!r} does not exist any more; ws.tenants.list() shows those there are"
                 ) from problem
             tenant.core.secrets.put(writer, tenant.scope, record.id, given)
+            audit.record(writer, tenant.principal, "bot.created", record.id)
+            _record_credentials(writer, tenant.principal, record.id, given)
             return record
     # Another thread or process made it between the look and the write.
     return change_bot(context, settings, name=text)
@@ -102,6 +109,7 @@ def change_bot(bot: BotContext, settings: Mapping[str, Any], *, name: str | None
     Raises:
         EmbeddingSpaceMismatchError: if another embedder is named, whose vectors cannot be compared with those stored.
     """
+    bot.allow("bots.update")
     fields, credentials = _parse(bot.core, bot.scope, settings)
     core = bot.core
     for _ in range(_PATIENCE):
@@ -127,10 +135,21 @@ def change_bot(bot: BotContext, settings: Mapping[str, Any], *, name: str | None
                 raise ConflictError(f"the tenant has another bot {profile.name!r}; choose another name")
             writer.put_bot(changed)
             core.secrets.put(writer, bot.scope, record.id, new_credentials)
+            if profile != record.profile:
+                audit.record(writer, bot.principal, "bot.updated", record.id)
+            _record_credentials(writer, bot.principal, record.id, new_credentials)
             if any(getattr(profile, field) != getattr(record.profile, field) for field in CUT_BY):
                 writer.mark_stale(record.id)
         return changed
     raise ConflictError(f"bot {bot.name!r} was changed by others again and again; try again")
+
+
+def _record_credentials(writer: Writer, principal: Principal, bot_id: str, changes: Mapping[str, str | None]) -> None:
+    """Enter the names of credentials that were set, and of those that were removed, in the audit log."""
+    given = {name for name, value in changes.items() if value is not None}
+    audit.record(writer, principal, "credential.set", *(f"{bot_id}/{name}" for name in sorted(given)))
+    removed = sorted(set(changes) - given)
+    audit.record(writer, principal, "credential.removed", *(f"{bot_id}/{name}" for name in removed))
 
 
 def _changed(
@@ -138,6 +157,7 @@ def _changed(
 ) -> tuple[BotProfile, dict[str, str | None]]:
     """Return a bot's profile with other settings, checked, and the changes of its credentials (None: removed)."""
     core = bot.core
+    fields = guarded_fields(core.fetcher, bot.principal, fields, present=record.profile, given=credentials)
     stored_fields = set(record.profile.credential_fields)
     removed = {field for field, value in credentials.items() if value is None} & stored_fields
     given = {field: value for field, value in credentials.items() if value is not None}

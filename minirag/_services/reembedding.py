@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from minirag._services import audit
 from minirag._services.core import BotContext
 from minirag._services.embedding import embed
 from minirag._services.identity import SAMPLE_TEXTS, compare, probe, text_of
@@ -15,6 +16,7 @@ from minirag._services.ingestion import cut_anew
 from minirag._services.ledger import Ledger
 from minirag._services.planning import FAMILIARITY_SAMPLE, content_hash, embedded_text, known_words
 from minirag._services.reporting import ReembedCallback
+from minirag._services.servers import guarded
 from minirag._services.steps import Steps
 from minirag.errors import ConflictError, ReadOnlyWorkspaceError
 from minirag.interfaces import Embedder
@@ -71,7 +73,7 @@ def reembed(
     """Move the bot to another embedder and return its record and the report; see `Bot.reembed`."""
     began = time.perf_counter()
     recut = check_flag("rechunk", rechunk)
-    bot.core.check()
+    bot.allow("bots.reembed")
     if bot.core.storage.read_only:
         raise ReadOnlyWorkspaceError("the workspace was opened with read_only=True; a bot cannot be moved in it")
     move = yield from _begin(bot, embedder, progress)
@@ -109,6 +111,7 @@ def _begin(bot: BotContext, given: object, progress: ReembedCallback | None) -> 
     """Settle where the bot goes, and drop what an interrupted move has left of the same name but of another model."""
     record = bot.load()
     ref = bot.core.engines.refer("embedder", given, tenant_id=bot.scope.tenant_id)
+    ref = guarded(bot.core.fetcher, bot.principal, "embedder", ref, present=record.profile)
     # Made once on trial, as for a change of settings, so that what is wrong with it is told before it is kept.
     sealed = bot.core.secrets.sealed(bot.scope, bot.bot_id, record.profile.credential_fields)
     named = record.profile.model_copy(update={"embedder": ref})
@@ -144,7 +147,7 @@ def _fill(move: _Move) -> Steps[None]:
     bot, space = move.bot, move.target.fingerprint
     after = 0
     while True:
-        bot.core.check()
+        bot.allow("bots.reembed")
         with bot.core.storage.read(bot.scope) as reader:
             record = bot.record(reader)
             batch = reader.lacking_vectors(bot.bot_id, space, after=after, limit=max(1, move.embedder.batch_size))
@@ -228,7 +231,7 @@ def _count_page(move: _Move, reader: Reader, after: str | None) -> str | None:
 def _swap(move: _Move, *, recut: bool) -> BotRecord | None:
     """Put the new space in the old one's place, and return the bot; None if a chunk has come that lacks a vector."""
     bot = move.bot
-    bot.core.check()
+    bot.allow("bots.reembed")
     with bot.core.storage.write(bot.scope) as writer:
         present = bot.record(writer)
         if present.space not in (move.source, move.target):
@@ -242,6 +245,7 @@ def _swap(move: _Move, *, recut: bool) -> BotRecord | None:
         if changed != present:
             changed = changed.model_copy(update={"updated_at": utc_now()})
             writer.put_bot(changed)
+            audit.record(writer, bot.principal, "bot.reembedded", bot.bot_id)
         if move.target != move.source:
             _count_words(move, writer)
             writer.put_familiarity(bot.bot_id, {name: counted[1:] for name, counted in move.words.items()})

@@ -72,7 +72,8 @@ def _cut(core: Core, found: Sequence[Found], notes: list[str]) -> Steps[None]:
     bots: dict[str, BotContext] = {}
     for each in found:
         if each.stored is not None and each.stored.kind in _CUT and each.scope and each.stored.bot_id:
-            bots[each.stored.bot_id] = BotContext(core, each.scope, each.stored.bot_id, each.stored.bot or "")
+            name = each.stored.bot or ""
+            bots[each.stored.bot_id] = BotContext(core, each.scope, each.stored.bot_id, name, upkeep=True)
     for bot in bots.values():
         try:
             yield from cut_anew(bot)

@@ -117,6 +117,7 @@ def search(bot: BotContext, request: SearchRequest) -> Steps[SearchResults]:
 def search_together(bot: BotContext, requests: Sequence[SearchRequest]) -> Steps[list[SearchResults]]:
     """Return a result for each request, as `search` does, all of one view. They are of one mode and embedded together."""
     began = time.perf_counter()
+    bot.allow_search()
     for _ in range(_PATIENCE):
         queries, space = yield from _embedded(bot, requests)
         embedded = time.perf_counter()

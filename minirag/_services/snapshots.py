@@ -7,6 +7,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
@@ -14,9 +15,12 @@ from typing import Final
 from minirag._services.snapshot_files import SnapshotFileReader, SnapshotFileWriter
 from minirag.interfaces.records import LogPosition
 from minirag.interfaces.snapshots import SnapshotDamagedError, SnapshotWriter
-from minirag.security.disk import sync_folder
+from minirag.security.disk import locked, sync_folder
 
-__all__ = ["SnapshotEntry", "SnapshotFolder", "SnapshotHeader"]
+__all__ = ["LOCK", "SnapshotEntry", "SnapshotFolder", "SnapshotHeader"]
+
+LOCK: Final = ".lock"
+"""The file by which processes take turns at the folder."""
 
 _ENDING: Final = ".snapshot"
 _UNFINISHED: Final = ".tmp"
@@ -33,6 +37,7 @@ class SnapshotHeader:
         format: the index's `snapshot_format`.
         sequence, nonce: the last row of the change log that it holds.
         entries: how many vectors or chunks.
+        born: the position of the log from which its index was fed anew; what was erased before that is not in it.
     """
 
     workspace_id: str
@@ -43,6 +48,7 @@ class SnapshotHeader:
     sequence: int
     nonce: int
     entries: int
+    born: int = 0
 
     @property
     def position(self) -> LogPosition:
@@ -100,35 +106,51 @@ class SnapshotFolder:
     ) -> int:
         """Write a snapshot and publish it if it still is `valid` then; return its size, 0 if it was not published.
 
+        It is valid when its file is made and when it takes its name, both under the lock that `delete` takes too: what was
+        erased before is in no file that is made or named after `delete`.
+
         Raises:
             OSError: if it cannot be written; what was there stays.
         """
         target = self.path(header.tenant_id, header.bot_id, header.name)
-        target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._sweep(target)
         aside = target.with_name(f"{target.name}.{os.urandom(6).hex()}{_UNFINISHED}")
+        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with self._locked():
+            if not valid():
+                return 0
+            target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._sweep(target)
+            new = os.open(aside, _NEW, 0o600)
         try:
-            with os.fdopen(os.open(aside, _NEW, 0o600), "wb", buffering=1 << 20) as file:
+            with os.fdopen(new, "wb", buffering=1 << 20) as file:
                 writer = SnapshotFileWriter(file)
                 fill(writer)
                 writer.finish(asdict(header))
                 file.flush()
                 os.fsync(file.fileno())
                 size = file.tell()
-            if not valid():
-                return 0
-            if target.is_dir():  # nothing of ours; a file cannot take its place
-                shutil.rmtree(target)
-            aside.replace(target)
+            with self._locked():
+                if not valid() or not aside.exists():  # deleted meanwhile
+                    return 0
+                if target.is_dir():  # nothing of ours; a file cannot take its place
+                    shutil.rmtree(target)
+                aside.replace(target)
+                sync_folder(target.parent)
         finally:
             aside.unlink(missing_ok=True)
-        sync_folder(target.parent)
         return size
 
     def delete(self, tenant_id: str, bot_id: str | None = None, *, keep: tuple[str, ...] | None = None) -> None:
         """Delete a tenant's or a bot's snapshots; with `keep`, those of other names only. What is in use stays readable."""
-        if self.read_only:
+        if self.read_only or not self.folder.is_dir():
             return
+        try:
+            with self._locked():
+                self._delete(tenant_id, bot_id, keep)
+        except OSError:  # where the lock cannot be made, no snapshot can either
+            self._delete(tenant_id, bot_id, keep)
+
+    def _delete(self, tenant_id: str, bot_id: str | None, keep: tuple[str, ...] | None) -> None:
         folder = self.folder / tenant_id if bot_id is None else self.folder / tenant_id / bot_id
         if keep is None:
             shutil.rmtree(folder, ignore_errors=True)
@@ -145,9 +167,15 @@ class SnapshotFolder:
                 size += path.stat().st_size
         return size
 
+    def files(self) -> list[Path]:
+        """Return every file there is, sorted."""
+        return sorted(path for path in self.folder.rglob("*") if path.is_file())
+
     def entries(self) -> Iterator[SnapshotEntry]:
         """Yield every file in the folder, unfinished ones too."""
-        for path in sorted(path for path in self.folder.rglob("*") if path.is_file()):
+        for path in self.files():
+            if path.name == LOCK:
+                continue
             header = None
             with contextlib.suppress(FileNotFoundError, SnapshotDamagedError):
                 header = None if path.suffix == _UNFINISHED else _header(SnapshotFileReader(path))
@@ -176,6 +204,10 @@ class SnapshotFolder:
         if self.path(header.tenant_id, header.bot_id, header.name) != entry.path:
             return "it belongs to another partition"
         return None
+
+    def _locked(self) -> AbstractContextManager[None]:
+        """Return a block in which no other process or thread makes, names or deletes a snapshot."""
+        return locked(self.folder / LOCK)
 
     def _sweep(self, target: Path) -> None:
         """Delete what a killed process left beside a snapshot."""

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from minirag._services import audit
 from minirag._services.core import BotContext
 from minirag.errors import InvalidInputError, SourceNotFoundError
 from minirag.interfaces.storage import Reader, Writer
@@ -131,6 +132,7 @@ def register(
         source = existing or new_source(bot, target)
         source = source.model_copy(update={**changes, "updated_at": utc_now()})
         writer.put_source(source)
+        audit.record(writer, bot.principal, "source.added" if existing is None else "source.updated", source.id)
     return source
 
 

@@ -8,16 +8,18 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from minirag._services import audit
 from minirag._services.core import BotContext
 from minirag._services.embedding import embed
 from minirag._services.identity import SAMPLE_TEXTS, assure, compare
 from minirag._services.ledger import Ledger
+from minirag._services.limits import over_quota
 from minirag._services.planning import Plan, Planner, Touch, Unchanged
 from minirag._services.profiles import CUT_BY
 from minirag._services.reading import Incoming, UnreadableError
 from minirag._services.reporting import ReportBuilder
 from minirag._services.steps import Steps
-from minirag.errors import InvalidDocumentError, MiniRAGError, ParseError, ProviderRequestError
+from minirag.errors import BudgetExceededError, InvalidDocumentError, MiniRAGError, ParseError, ProviderRequestError
 from minirag.interfaces import Embedder
 from minirag.interfaces.records import DocumentState, VersionDraft
 from minirag.interfaces.storage import Reader, Writer
@@ -77,6 +79,7 @@ class DocumentWriter:
         self._new_sources: dict[str, Source] = {}
         self._stored_sources: dict[str, Source] = {}
         self._also: Callable[[Writer], None] | None = None
+        self._noted = False
 
     def introduce(self, source: Source) -> None:
         """Take note of a source that is to be written with the first documents."""
@@ -93,6 +96,7 @@ class DocumentWriter:
             present = writer.source_at(source.bot_id, source.kind, source.locator)
             if present is None:
                 writer.put_source(source)
+                audit.record(writer, self._bot.principal, "source.added", source.id)
             elif present.id != source.id:
                 self._stored_sources[source.id], taken = present, True
         return taken
@@ -155,7 +159,7 @@ class DocumentWriter:
                 self._planned_texts += len(plan.texts) if isinstance(plan, Plan) else 0
 
     def _states(self, names: Iterable[Name]) -> dict[Name, DocumentState]:
-        self._bot.core.check()
+        self._bot.allow("documents.add")
         if all(source_id in self._new_sources for source_id, _ in names):
             return {}
         with self._bot.core.storage.read(self._bot.scope) as reader:
@@ -204,6 +208,9 @@ class DocumentWriter:
         planned, self._planned, self._planned_texts = self._planned, {}, 0
         if not self._ready:
             self._began = time.monotonic()
+        if any(isinstance(plan, Plan) for plan in planned.values()):
+            with self._bot.core.storage.read(self._bot.scope) as reader:
+                self._leave_out(reader, planned, before=self._ready.values())
         try:
             yield from self._get_vectors(planned)
         except Exception:
@@ -231,6 +238,11 @@ class DocumentWriter:
         missing = {name: text for name, text in texts.items() if name not in found} if found else texts
         try:
             yield from self._embed(missing)
+        except BudgetExceededError as problem:
+            for name, plan in plans.items():
+                if any(chunk.content_hash not in self._vectors for chunk in plan.chunks):
+                    del planned[name]
+                    self._report.note(*name, "failed", reason=str(problem))
         except ProviderRequestError as problem:
             if problem.status == _NOT_FOUND:
                 raise  # the model's name or the server's address is wrong, and no document at fault
@@ -273,7 +285,7 @@ class DocumentWriter:
         planned, self._ready, self._bytes = self._ready, {}, 0
         if not planned:
             return {}
-        self._bot.core.check()
+        self._bot.allow("documents.add")
         with self._bot.core.storage.write(self._bot.scope) as writer:
             record = self._bot.record(writer)
             if self.put_sources(writer):
@@ -286,6 +298,7 @@ class DocumentWriter:
                 return {name: plan.incoming for name, plan in planned.items()}
             late = self._moved(writer, record, planned)
             ready = {name: plan for name, plan in planned.items() if name not in late}
+            self._leave_out(writer, ready)
             plans = [(name, plan) for name, plan in ready.items() if isinstance(plan, Plan)]
             touches = [(name, touch) for name, touch in ready.items() if isinstance(touch, Touch)]
             versions = (
@@ -298,12 +311,15 @@ class DocumentWriter:
                 if plans
                 else []
             )
+            if any(versions) and not self._noted:
+                audit.record(writer, self._bot.principal, "documents.added", record.id)
             for _, touch in touches:
                 writer.update_document(
                     touch.state.id, title=touch.title, metadata=touch.metadata, raw_hash=touch.raw_hash
                 )
             if self._also is not None:
                 self._also(writer)
+        self._noted = self._noted or any(versions)
         self._also = None
         self._new_sources = {}
         committed: list[str] = []
@@ -319,6 +335,15 @@ class DocumentWriter:
             committed.append(name[1])
         self._report.committed(tuple(committed))
         return {name: planned[name].incoming for name in late}
+
+    def _leave_out(
+        self, reader: Reader, planned: dict[Name, Plan | Touch], *, before: Iterable[Plan | Touch] = ()
+    ) -> None:
+        """Take out of what is planned the documents that the tenant's limits leave no room for, and report them as failed."""
+        for name, reason in zip(list(planned), over_quota(reader, before, planned.values()), strict=True):
+            if reason is not None:
+                del planned[name]
+                self._report.note(*name, "failed", reason=reason)
 
     def _drafts(self, plans: Sequence[Plan]) -> list[VersionDraft]:
         """Return the versions with their vectors, which are slices of one matrix."""

@@ -6,7 +6,7 @@ import datetime as dt
 import os
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
 from itertools import islice
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar, overload
 
 from minirag._services.answering import EventSteps, answer, answer_events
 from minirag._services.core import BotContext
@@ -26,6 +26,7 @@ from minirag.errors import InvalidInputError
 from minirag.models.answers import Citation
 from minirag.models.chats import ChatRecord
 from minirag.models.documents import Document, DocumentVersion
+from minirag.models.erasures import ErasureReceipt, HandlingOfChats
 from minirag.models.reports import BotStats, EvaluationReport, IngestReport, ReembedReport
 from minirag.models.search import SearchResults
 from minirag.models.tenants import BotProfile, Source
@@ -90,9 +91,23 @@ class AsyncSources:
         """Return the source with a new name, metadata or refresh; see `Sources.update`."""
         return await self._runner.call(self._sources.update, source, name=name, metadata=metadata, refresh=refresh)
 
-    async def remove(self, source: str | Source) -> int:
-        """Remove a source with its documents, and return how many there were; see `Sources.remove`."""
-        return await self._runner.call(self._sources.remove, source)
+    @overload
+    async def remove(self, source: str | Source, erase: Literal[False] = False) -> int: ...  # noqa: FBT002 - as below
+    @overload
+    async def remove(
+        self, source: str | Source, erase: Literal[True], *, chats: HandlingOfChats = "scrub"
+    ) -> ErasureReceipt: ...
+    async def remove(
+        self,
+        source: str | Source,
+        erase: bool = False,  # noqa: FBT001, FBT002 - as in `Sources`
+        *,
+        chats: HandlingOfChats = "scrub",
+    ) -> int | ErasureReceipt:
+        """Remove a source with its documents, and return how many there were, or a receipt; see `Sources.remove`."""
+        remove: Any = self._sources.remove
+        removed: int | ErasureReceipt = await self._runner.call(remove, source, erase, chats=chats)
+        return removed
 
     def __repr__(self) -> str:
         return repr(self._sources)
@@ -127,9 +142,27 @@ class AsyncDocuments:
         """Return the document's versions, newest first; see `Documents.versions`."""
         return await self._runner.call(self._documents.versions, key, source=source)
 
-    async def remove(self, *keys: str, source: str | Source | None = None) -> int:
-        """End the search of documents and return how many there were; see `Documents.remove`."""
-        return await self._runner.call(self._documents.remove, *keys, source=source)
+    @overload
+    async def remove(self, *keys: str, source: str | Source | None = None, erase: Literal[False] = False) -> int: ...
+    @overload
+    async def remove(
+        self,
+        *keys: str,
+        source: str | Source | None = None,
+        erase: Literal[True],
+        chats: HandlingOfChats = "scrub",
+    ) -> ErasureReceipt: ...
+    async def remove(
+        self,
+        *keys: str,
+        source: str | Source | None = None,
+        erase: bool = False,
+        chats: HandlingOfChats = "scrub",
+    ) -> int | ErasureReceipt:
+        """End the search of documents and return how many there were, or a receipt; see `Documents.remove`."""
+        remove: Any = self._documents.remove
+        removed: int | ErasureReceipt = await self._runner.call(remove, *keys, source=source, erase=erase, chats=chats)
+        return removed
 
     def __repr__(self) -> str:
         return repr(self._documents)
@@ -308,9 +341,15 @@ class AsyncBot:
         """Return nDCG@10, recall@100 and MRR@10 of each search mode; see `Bot.evaluate`."""
         return await self._runner.run(evaluate(self._context, queries, qrels))
 
-    async def delete(self) -> None:
-        """Delete the bot with everything that belongs to it."""
-        await self._runner.call(self._bot.delete)
+    @overload
+    async def delete(self, erase: Literal[False] = False) -> None: ...  # noqa: FBT002 - as below
+    @overload
+    async def delete(self, erase: Literal[True]) -> ErasureReceipt: ...
+    async def delete(self, erase: bool = False) -> ErasureReceipt | None:  # noqa: FBT001, FBT002 - as in `Bot`
+        """Delete the bot with everything that belongs to it; see `Bot.delete`."""
+        delete: Any = self._bot.delete
+        receipt: ErasureReceipt | None = await self._runner.call(delete, erase)
+        return receipt
 
     def __repr__(self) -> str:
         return f"<AsyncBot {self.name!r}>"

@@ -3,31 +3,40 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import os
 import threading
-from collections.abc import AsyncIterator, Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Literal, Self, TypeVar
+from typing import Any, Literal, Self, TypeVar, overload
 
-from minirag.aio.bot import AsyncBot, each
+from minirag.aio.accounting import AsyncAuditLog, AsyncUsageLedger
+from minirag.aio.bot import AsyncBot
+from minirag.aio.erasures import AsyncErasures
+from minirag.aio.people import AsyncTokens, AsyncUsers
 from minirag.aio.runner import Runner
-from minirag.bot import Bot
 from minirag.config import WorkspaceConfig
 from minirag.errors import InvalidInputError, WorkspaceStateError
 from minirag.interfaces import LLM, Embedder, Reranker, Storage, VectorIndex
+from minirag.models.erasures import ErasureReceipt
+from minirag.models.keys import KeyRotation
+from minirag.models.limits import Limits
 from minirag.models.moving import ExportReport, ImportReport, MoveProgress
+from minirag.models.people import ApiToken, Bootstrap
+from minirag.models.prices import Prices
+from minirag.models.principals import Principal
 from minirag.models.search import SearchResults
 from minirag.models.tenants import BotProfile, Tenant
 from minirag.models.urls import UrlPolicy
-from minirag.models.usage import UsageEvent, UsageTotal
 from minirag.models.verification import BackupReport, RepairReport, VerifyProgress, VerifyReport
 from minirag.plugins.registry import Registry
+from minirag.security.envelope import SecretKey
 from minirag.session import TenantSession
 from minirag.tenants import _UNSET
 from minirag.types import SearchMode
 from minirag.workspace import Named, Workspace
 
-__all__ = ["AsyncBots", "AsyncTenantSession", "AsyncTenants", "AsyncUsageLedger", "AsyncWorkspace"]
+__all__ = ["AsyncBots", "AsyncTenantSession", "AsyncTenants", "AsyncWorkspace"]
 
 T = TypeVar("T")
 
@@ -55,42 +64,33 @@ class AsyncBots:
         """Change a bot's settings and return its profile; see `Bots.update`."""
         return await self._runner.call(self._bots.update, name, **profile)
 
-    async def delete(self, name: str) -> None:
-        """Delete a bot with everything that belongs to it."""
-        await self._runner.call(self._bots.delete, name)
+    @overload
+    async def delete(self, name: str, erase: Literal[False] = False) -> None: ...  # noqa: FBT002 - as below
+    @overload
+    async def delete(self, name: str, erase: Literal[True]) -> ErasureReceipt: ...
+    async def delete(self, name: str, erase: bool = False) -> ErasureReceipt | None:  # noqa: FBT001, FBT002 - as in `Bots`
+        """Delete a bot with everything that belongs to it; see `Bots.delete`."""
+        delete: Any = self._bots.delete
+        receipt: ErasureReceipt | None = await self._runner.call(delete, name, erase)
+        return receipt
 
     def __repr__(self) -> str:
         return repr(self._bots)
 
 
-class AsyncUsageLedger:
-    """A tenant's provider calls; see `UsageLedger`."""
-
-    def __init__(self, session: TenantSession, runner: Runner) -> None:
-        self._usage = session.usage
-        self._runner = runner
-
-    async def total(self, *, bot: AsyncBot | None = None) -> UsageTotal:
-        """Return the calls summed up by kind and model."""
-        return await self._runner.call(self._usage.total, bot=_plain(bot))
-
-    def events(self, *, bot: AsyncBot | None = None) -> AsyncIterator[UsageEvent]:
-        """Yield single calls, newest first."""
-        return each(self._runner, lambda: self._usage.events(bot=_plain(bot)))
-
-    def __repr__(self) -> str:
-        return repr(self._usage)
-
-
 class AsyncTenantSession:
-    """One tenant's side of a workspace, awaited; see `TenantSession`. `tenant`, `bots`, `usage` are plain attributes."""
+    """One tenant's side of a workspace, awaited; see `TenantSession`. `tenant`, `bots`, `usage`, `audit` are plain attributes."""
 
     def __init__(self, session: TenantSession, runner: Runner) -> None:
         self._session = session
         self._runner = runner
         self.tenant: Tenant = session.tenant
+        self.principal: Principal = session.principal
         self.bots = AsyncBots(session, runner)
         self.usage = AsyncUsageLedger(session, runner)
+        self.audit = AsyncAuditLog(session, runner)
+        self.users = AsyncUsers(session, runner)
+        self.tokens = AsyncTokens(session, runner)
 
     async def bot(self, name: str, create: bool = False, **profile: Any) -> AsyncBot:  # noqa: FBT001, FBT002 - the public contract
         """Return the bot of this name; see `TenantSession.bot`."""
@@ -108,6 +108,10 @@ class AsyncTenantSession:
         """Return the best hits of all the tenant's bots; see `TenantSession.search`."""
         steps = await self._runner.call(self._session._search_steps, query, k=k, where=where, mode=mode, exact=exact)
         return await self._runner.run(steps)
+
+    async def issue_token(self, *, name: str = "", expires_in: float | dt.timedelta = 43_200) -> ApiToken:
+        """Make a session token for the person who signed in; see `TenantSession.issue_token`."""
+        return await self._runner.call(self._session.issue_token, name=name, expires_in=expires_in)
 
     def __repr__(self) -> str:
         return f"<AsyncTenantSession {self.tenant.slug!r}>"
@@ -128,21 +132,60 @@ class AsyncTenants:
         """Add a tenant and return it; see `Tenants.create`."""
         return await self._workspace._call(lambda ws: ws.tenants.create(slug, name))
 
+    async def bootstrap(self, slug: str, name: str | None, owner_email: str, owner_password: str) -> Bootstrap:
+        """Add a tenant with an owner and a token of theirs: all of it, or nothing; see `Tenants.bootstrap`."""
+        workspace = self._workspace
+        steps = await workspace._call(lambda ws: ws.tenants._bootstrap_steps(slug, name, owner_email, owner_password))
+        return await workspace._runner.run(steps)
+
     async def get(self, slug: str) -> Tenant:
         """Return the tenant of this slug; see `Tenants.get`."""
         return await self._workspace._call(lambda ws: ws.tenants.get(slug))
 
-    async def list(self) -> Sequence[Tenant]:
-        """Return every tenant, sorted by slug."""
-        return await self._workspace._call(lambda ws: ws.tenants.list())
+    async def list(self, *, counts: bool = False) -> Sequence[Tenant]:
+        """Return every tenant, sorted by slug; see `Tenants.list`."""
+        return await self._workspace._call(lambda ws: ws.tenants.list(counts=counts))
 
-    async def update(self, slug: str, *, name: str = _UNSET, new_slug: str = _UNSET) -> Tenant:
-        """Change a tenant's name or slug and return it; see `Tenants.update`."""
-        return await self._workspace._call(lambda ws: ws.tenants.update(slug, name=name, new_slug=new_slug))
+    async def update(
+        self,
+        slug: str,
+        *,
+        name: str = _UNSET,
+        new_slug: str = _UNSET,
+        limits: Limits | Mapping[str, Any] | None = _UNSET,
+    ) -> Tenant:
+        """Change a tenant's name, slug or limits and return it; see `Tenants.update`."""
+        return await self._workspace._call(
+            lambda ws: ws.tenants.update(slug, name=name, new_slug=new_slug, limits=limits)
+        )
 
-    async def delete(self, slug: str) -> None:
-        """Delete a tenant with everything that belongs to it."""
-        await self._workspace._call(lambda ws: ws.tenants.delete(slug))
+    async def limits(self, slug: str) -> Limits:
+        """Return what a tenant may hold and spend at most; see `Tenants.limits`."""
+        return await self._workspace._call(lambda ws: ws.tenants.limits(slug))
+
+    async def suspend(self, slug: str) -> Tenant:
+        """Close a tenant and return it; see `Tenants.suspend`."""
+        return await self._workspace._call(lambda ws: ws.tenants.suspend(slug))
+
+    async def resume(self, slug: str) -> Tenant:
+        """Open a suspended tenant again and return it; see `Tenants.resume`."""
+        return await self._workspace._call(lambda ws: ws.tenants.resume(slug))
+
+    @overload
+    async def delete(self, slug: str, erase: Literal[False] = False) -> None: ...  # noqa: FBT002 - as below
+    @overload
+    async def delete(self, slug: str, erase: Literal[True]) -> ErasureReceipt: ...
+    async def delete(self, slug: str, erase: bool = False) -> ErasureReceipt | None:  # noqa: FBT001, FBT002 - as in `Tenants`
+        """Delete a tenant with everything that belongs to it; see `Tenants.delete`."""
+
+        def delete(ws: Workspace) -> ErasureReceipt | None:
+            return ws.tenants.delete(slug, erase)  # type: ignore[call-overload,no-any-return]  # either value
+
+        return await self._workspace._call(delete)
+
+    async def rotate_key(self, slug: str) -> KeyRotation:
+        """Give a tenant a new data key and seal its credentials with it; see `Tenants.rotate_key`."""
+        return await self._workspace._call(lambda ws: ws.tenants.rotate_key(slug))
 
     async def export(
         self,
@@ -183,6 +226,7 @@ class AsyncWorkspace:
         self._workspace: Workspace | None = None
         self._runner = Runner()
         self.tenants = AsyncTenants(self)
+        self.erasures = AsyncErasures(self._call)
 
     @classmethod
     def open(
@@ -194,13 +238,14 @@ class AsyncWorkspace:
         embedder: Named | Embedder | None = None,
         llm: Named | LLM | None = None,
         reranker: Named | Reranker | None = None,
-        secret_key: str | bytes | None = None,
+        secret_key: SecretKey | None = None,
         cache_dir: str | os.PathLike[str] | None = None,
         memory_budget: int | None = None,
         durability: Literal["normal", "full"] = "normal",
         url_policy: UrlPolicy | Mapping[str, Any] | None = None,
         plugins: Iterable[object] | None = None,
         env_credentials: bool = False,
+        prices: Prices | Mapping[str, Any] | str | os.PathLike[str] | None = None,
         read_only: bool = False,
     ) -> AsyncWorkspace:
         """Return a workspace that opens when it is awaited or entered; the options are those of `Workspace.open`."""
@@ -219,6 +264,7 @@ class AsyncWorkspace:
                 url_policy=url_policy,
                 plugins=plugins,
                 env_credentials=env_credentials,
+                prices=prices,
                 read_only=read_only,
             )
         )
@@ -236,6 +282,15 @@ class AsyncWorkspace:
     async def tenant(self, slug: str, create: bool = False) -> AsyncTenantSession:  # noqa: FBT001, FBT002 - the public contract
         """Return a session of one tenant; see `Workspace.tenant`."""
         return AsyncTenantSession(await self._call(lambda ws: ws.tenant(slug, create)), self._runner)
+
+    async def login(self, tenant: str, email: str, password: str) -> AsyncTenantSession:
+        """Return a session that acts on behalf of a person; see `Workspace.login`. The password is hashed beside the event loop."""
+        steps = await self._call(lambda ws: ws._login_steps(tenant, email, password))
+        return AsyncTenantSession(await self._runner.run(steps), self._runner)
+
+    async def authenticate(self, token: str) -> AsyncTenantSession:
+        """Return a session that acts on behalf of a token's person; see `Workspace.authenticate`."""
+        return AsyncTenantSession(await self._call(lambda ws: ws.authenticate(token)), self._runner)
 
     async def verify(
         self,
@@ -256,6 +311,10 @@ class AsyncWorkspace:
     async def backup(self, path: str | os.PathLike[str], *, include_key: bool = False) -> BackupReport:
         """Copy everything, as it is at one moment, into a new folder; see `Workspace.backup`."""
         return await self._call(lambda ws: ws.backup(path, include_key=include_key))
+
+    async def rotate_master_key(self) -> KeyRotation:
+        """Change the master key that wraps every tenant's data key; see `Workspace.rotate_master_key`."""
+        return await self._call(lambda ws: ws.rotate_master_key())
 
     @property
     def location(self) -> str:
@@ -316,7 +375,3 @@ class AsyncWorkspace:
         raise InvalidInputError(
             "an AsyncWorkspace cannot be pickled: it holds database connections; open it again in the other process"
         )
-
-
-def _plain(bot: AsyncBot | None) -> Bot | None:
-    return bot._bot if isinstance(bot, AsyncBot) else bot

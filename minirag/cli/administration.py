@@ -9,11 +9,12 @@ from minirag._services.ingestion import ingest
 from minirag._services.progress import choose_progress
 from minirag._services.steps import run
 from minirag.bot import Bot
+from minirag.cli.erasing import handling_of_chats, print_receipt
 from minirag.cli.knowledge import print_report, progress_of
 from minirag.cli.places import bot_of, confirm, find_bot, finding, open_workspace, provider_of, session_of, settings_of
 from minirag.cli.showing import print_json, print_table
 from minirag.errors import InvalidInputError, SourceNotFoundError, TenantNotFoundError
-from minirag.models.tenants import BotProfile, Source, Tenant
+from minirag.models.tenants import BotProfile, Source, Tenant, TenantCounts
 from minirag.workspace import Workspace
 
 __all__ = [
@@ -27,7 +28,9 @@ __all__ = [
     "list_tenants",
     "reembed_bot",
     "remove_source",
+    "resume_tenant",
     "show_bot",
+    "suspend_tenant",
     "update_bot",
     "update_tenant",
 ]
@@ -36,14 +39,22 @@ _SOME_FAILED = 3
 
 
 def list_tenants(options: argparse.Namespace) -> int:
-    """Print every tenant."""
+    """Print every tenant with what it holds."""
     with open_workspace(options) as workspace:
-        tenants = workspace.tenants.list()
+        tenants = workspace.tenants.list(counts=True)
     if options.json:
         print_json(tenants)
     else:
-        print_table(["slug", "name", "made"], [[t.slug, t.name, f"{t.created_at:%Y-%m-%d}"] for t in tenants])
+        head = ["slug", "made", "bots", "documents", "chunks", "users", "suspended", "name"]
+        print_table(head, [_tenant_row(tenant) for tenant in tenants])
     return 0
+
+
+def _tenant_row(tenant: Tenant) -> list[object]:
+    counts = tenant.counts or TenantCounts()
+    since = "" if tenant.suspended_at is None else f"since {tenant.suspended_at:%Y-%m-%d}"
+    held = (counts.bots, counts.documents, counts.chunks, counts.users)
+    return [tenant.slug, f"{tenant.created_at:%Y-%m-%d}", *held, since, tenant.name]
 
 
 def create_tenant(options: argparse.Namespace) -> int:
@@ -80,12 +91,29 @@ def _print_tenant(tenant: Tenant, options: argparse.Namespace) -> int:
     return 0
 
 
+def suspend_tenant(options: argparse.Namespace) -> int:
+    """Close a tenant."""
+    with open_workspace(options) as workspace:
+        tenant = workspace.tenants.suspend(_tenant(workspace, options).slug)
+    return _done(tenant, f"suspended tenant {tenant.slug}; `minirag tenants resume` opens it again", options)
+
+
+def resume_tenant(options: argparse.Namespace) -> int:
+    """Open a suspended tenant again."""
+    with open_workspace(options) as workspace:
+        tenant = workspace.tenants.resume(_tenant(workspace, options).slug)
+    return _done(tenant, f"tenant {tenant.slug} is open", options)
+
+
 def delete_tenant(options: argparse.Namespace) -> int:
     """Delete a tenant and all its data."""
     with open_workspace(options) as workspace:
         tenant = _tenant(workspace, options)
-        if not confirm(f"Delete tenant {tenant.slug!r} with all its bots, documents and chats?", options):
+        verb = "Destroy beyond recovery" if options.erase else "Delete"
+        if not confirm(f"{verb} tenant {tenant.slug!r} with all its bots, documents and chats?", options):
             return 1
+        if options.erase:
+            return print_receipt(workspace.tenants.delete(options.slug, erase=True), options)
         workspace.tenants.delete(options.slug)
     return _done({"deleted": options.slug}, f"deleted tenant {options.slug}", options)
 
@@ -158,8 +186,11 @@ def delete_bot(options: argparse.Namespace) -> int:
     """Delete a bot and its documents."""
     with open_workspace(options) as workspace:
         bot = find_bot(session_of(workspace, options), options.name)
-        if not confirm(f"Delete bot {bot.name!r} with all its documents and chats?", options):
+        verb = "Destroy beyond recovery" if options.erase else "Delete"
+        if not confirm(f"{verb} bot {bot.name!r} with all its documents and chats?", options):
             return 1
+        if options.erase:
+            return print_receipt(bot.delete(erase=True), options)
         bot.delete()
     return _done({"deleted": options.name}, f"deleted bot {options.name}", options)
 
@@ -190,6 +221,12 @@ def remove_source(options: argparse.Namespace) -> int:
     """Remove a source and its documents."""
     with open_workspace(options) as workspace:
         bot = bot_of(workspace, options)
+        if options.erase:
+            if not confirm(f"Destroy source {options.source!r} with all its documents beyond recovery?", options):
+                return 1
+            return print_receipt(
+                bot.sources.remove(options.source, erase=True, chats=handling_of_chats(options)), options
+            )
         number = bot.sources.remove(_source(bot, options.source))
     documents = f"{number} document{'s' * (number != 1)}"
     return _done({"removed_documents": number}, f"removed the source and its {documents}", options)

@@ -22,6 +22,7 @@ example:
 
 exit codes: 0 done, 1 failed, 2 wrong call, 3 done but some documents failed, 130 interrupted
 """
+_ROLES: Final = ("owner", "admin", "member")
 _MODES: Final = ("hybrid", "dense", "keyword")
 
 
@@ -38,6 +39,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     commands = _subcommands(parser)
     _knowledge_commands(commands)
     _tenant_commands(commands)
+    _people_commands(commands)
     _bot_commands(commands)
     _source_commands(commands)
     _document_commands(commands)
@@ -91,8 +93,10 @@ def _knowledge_commands(commands: Any) -> None:
 
 
 def _tenant_commands(commands: Any) -> None:
-    tenants = _group(commands, "tenants", "list, make, rename, delete and move tenants")
-    _place(_command(tenants, "list", "administration:list_tenants", "list tenants", ""), tenant=False)
+    tenants = _group(commands, "tenants", "list, make, rename, suspend, delete and move tenants")
+    _place(
+        _command(tenants, "list", "administration:list_tenants", "list tenants and what they hold", ""), tenant=False
+    )
     examples = 'acme --name "Acme Ltd"'
     create = _command(tenants, "create", "administration:create_tenant", "make a tenant", examples)
     update = _command(
@@ -102,10 +106,16 @@ def _tenant_commands(commands: Any) -> None:
         command.add_argument("slug", metavar="SLUG")
         command.add_argument("--name", help="what people call it")
     update.add_argument("--new-slug", metavar="SLUG", help="what commands and programs call it")
+    text = "close a tenant for people, programs and the application; nothing of it is lost"
+    suspend = _command(tenants, "suspend", "administration:suspend_tenant", text, "acme")
+    resume = _command(tenants, "resume", "administration:resume_tenant", "open a suspended tenant again", "acme")
+    for command in (suspend, resume):
+        command.add_argument("slug", metavar="SLUG")
     text = "delete a tenant and all its data"
     delete = _command(tenants, "delete", "administration:delete_tenant", text, "acme --yes")
     delete.add_argument("slug", metavar="SLUG")
     delete.add_argument("--yes", action="store_true", help="do not ask")
+    _erasing(delete)
     text = "write a tenant with all its data into a new file"
     export = _command(tenants, "export", "moving:export_tenant", text, "acme acme.minirag")
     export.add_argument("slug", metavar="SLUG")
@@ -120,8 +130,40 @@ def _tenant_commands(commands: Any) -> None:
             action="store_true",
             help="take credentials along, sealed under a passphrase that is asked for, or read from standard input",
         )
-    for command in (create, update, delete, export, import_):
+    for command in (create, update, suspend, resume, delete, export, import_):
         _place(command, tenant=False)
+
+
+def _people_commands(commands: Any) -> None:
+    users = _group(commands, "users", "list, make, change and remove the people of a tenant")
+    _place(_command(users, "list", "people:list_users", "list people", ""), bot=False)
+    text = "add a person; the password is asked for, or read from standard input"
+    create = _command(users, "create", "people:create_user", text, "ann@example.com --role owner")
+    create.add_argument("email", metavar="EMAIL")
+    create.add_argument("--role", choices=_ROLES, default="member", help="what they may do (member)")
+    update = _command(users, "update", "people:update_user", "change a person", "ann@example.com --role admin")
+    update.add_argument("user", metavar="EMAIL_OR_ID")
+    update.add_argument("--role", choices=_ROLES, help="what they may do")
+    update.add_argument("--email", help="another e-mail address")
+    update.add_argument("--password", action="store_true", help="ask for a new one, or read it from standard input")
+    text = "delete a person and their tokens"
+    remove = _command(users, "remove", "people:remove_user", text, "ann@example.com --yes")
+    remove.add_argument("user", metavar="EMAIL_OR_ID")
+    remove.add_argument("--yes", action="store_true", help="do not ask")
+    tokens = _group(commands, "tokens", "list, make and revoke the tokens of a tenant's people")
+    listing = _command(tokens, "list", "people:list_tokens", "list tokens, newest first", "\n--user ann@example.com")
+    listing.add_argument("--user", metavar="EMAIL_OR_ID", help="those of one person")
+    examples = "ann@example.com --name website --only-bot support --days 90"
+    make = _command(tokens, "create", "people:create_token", "make a token and print it, this once", examples)
+    make.add_argument("user", metavar="EMAIL_OR_ID")
+    make.add_argument("--name", default="", help="what it is for")
+    make.add_argument("--scope", choices=("read", "write", "admin"), default="read", help="what it may do (read)")
+    make.add_argument("--only-bot", metavar="NAME", help="the only bot that it opens (all of them)")
+    make.add_argument("--days", type=_count, metavar="N", help="how long it lasts (for ever)")
+    revoke = _command(tokens, "revoke", "people:revoke_token", "end a token at once, everywhere", "cepjvfyrtjjmng8g")
+    revoke.add_argument("token_id", metavar="ID", help="as `minirag tokens list` shows it, not the token itself")
+    for command in (create, update, remove, listing, make, revoke):
+        _place(command, bot=False)
 
 
 def _bot_commands(commands: Any) -> None:
@@ -145,6 +187,7 @@ def _bot_commands(commands: Any) -> None:
     )
     reembed.add_argument("--rechunk", action="store_true", help="cut every document anew, as the new embedder counts")
     delete.add_argument("--yes", action="store_true", help="do not ask")
+    _erasing(delete)
 
 
 def _source_commands(commands: Any) -> None:
@@ -157,8 +200,10 @@ def _source_commands(commands: Any) -> None:
     )
     _place(ingest)
     text = "remove a source and its documents"
-    remove = _command(sources, "remove", "administration:remove_source", text, "https://example.com/faq")
+    examples = "https://example.com/faq\ndocs --erase --yes"
+    remove = _command(sources, "remove", "administration:remove_source", text, examples)
     remove.add_argument("source", metavar="SOURCE", help="an id, a name, a path or a URL")
+    _erasing(remove, chats=True)
     _place(remove)
 
 
@@ -173,14 +218,29 @@ def _document_commands(commands: Any) -> None:
     show.add_argument("key", metavar="KEY")
     show.add_argument("--text", action="store_true", help="print its text")
     text = "end the search of documents; their texts stay as evidence for citations"
-    remove = _command(documents, "remove", "documents:remove_documents", text, "faq.md old/prices.md")
+    examples = "faq.md old/prices.md\nletter.pdf --erase --yes"
+    remove = _command(documents, "remove", "documents:remove_documents", text, examples)
     remove.add_argument("keys", nargs="+", metavar="KEY")
+    _erasing(remove, chats=True)
     for command in (listing, show, remove):
         command.add_argument("--source", metavar="SOURCE", help="the source, where several hold the key")
         _place(command)
 
 
+def _erasing(command: argparse.ArgumentParser, *, chats: bool = False) -> None:
+    command.add_argument("--erase", action="store_true", help="destroy it beyond recovery, and print the receipt")
+    if chats:
+        command.add_argument("--yes", action="store_true", help="do not ask before an erasure")
+        command.add_argument(
+            "--keep-chats", action="store_true", help="leave the own words of answers that cite it, with marked gaps"
+        )
+
+
 def _upkeep_commands(commands: Any) -> None:
+    erasures = _group(commands, "erasures", "list what was destroyed beyond recovery, and finish what is pending")
+    _place(_command(erasures, "list", "erasing:list_erasures", "list receipts, newest first", ""), tenant=False)
+    text = "go on with every erasure that is pending"
+    _place(_command(erasures, "resume", "erasing:resume_erasures", text, ""), tenant=False)
     text = "check everything that is stored, of all tenants; changes nothing"
     verify = _command(commands, "verify", "upkeep:verify", text, "-w kb\n-w kb --quick")
     verify.add_argument("--quick", action="store_true", help="do not read every text, vector and log row")
@@ -193,7 +253,15 @@ def _upkeep_commands(commands: Any) -> None:
     )
     backup.add_argument("path", metavar="PATH", help="where; nothing may be there yet")
     backup.add_argument("--include-key", action="store_true", help="copy the master key too; keep such a backup safe")
-    for command in (verify, repair, backup):
+    rotate = _group(
+        commands, "rotate", "change the keys that credentials are sealed with, while the workspace is in use"
+    )
+    text = "change the workspace's master key; a key that is given with MINIRAG_SECRET_KEY comes there as 'NEW OLD'"
+    master = _command(rotate, "master", "upkeep:rotate_master_key", text, "-w kb")
+    text = "give a tenant a new data key and seal its credentials with it"
+    one = _command(rotate, "tenant", "upkeep:rotate_tenant_key", text, "-w kb acme")
+    one.add_argument("slug", metavar="TENANT")
+    for command in (verify, repair, backup, master, one):
         _place(command, tenant=False)
 
 
@@ -277,7 +345,7 @@ def _settings(parser: argparse.ArgumentParser) -> None:
         default=[],
         type=_credential_name,
         metavar="NAME",
-        help="a credential's name, such as api_key; its value is asked for, or read from standard input",
+        help="a credential's name, such as api_key or embedder.api_key; its value is asked for, or read from standard input",
     )
 
 
@@ -288,9 +356,14 @@ def _count(text: str) -> int:
 
 
 def _credential_name(text: str) -> str:
-    # The message must not repeat what may hold a secret.
-    if not text.isidentifier():
+    from minirag.errors import InvalidInputError
+    from minirag.models.credentials import check_credential_name
+
+    try:
+        return check_credential_name(text)
+    except InvalidInputError:
+        # The message must not repeat what may hold a secret.
         raise argparse.ArgumentTypeError(
-            "takes a name, such as api_key; its value is asked for, or read from standard input"
-        )
-    return text
+            "takes a name, such as api_key, or for one engine llm.api_key, embedder.api_key or reranker.api_key; its value "
+            "is asked for, or read from standard input"
+        ) from None

@@ -6,7 +6,8 @@ import argparse
 from itertools import islice
 
 from minirag.bot import Bot
-from minirag.cli.places import bot_of, finding, open_workspace, where_of
+from minirag.cli.erasing import handling_of_chats, print_receipt
+from minirag.cli.places import bot_of, confirm, finding, open_workspace, where_of
 from minirag.cli.showing import print_json, print_table, printable
 from minirag.errors import AmbiguousKeyError, DocumentNotFoundError
 from minirag.models.documents import Document
@@ -48,6 +49,13 @@ def remove_documents(options: argparse.Namespace) -> int:
     """End the search of documents; all of them or, if one is missing, none."""
     with open_workspace(options) as workspace:
         bot = bot_of(workspace, options)
+        if options.erase:
+            names = ", ".join(options.keys[:5]) + (", ..." if len(options.keys) > 5 else "")
+            if not confirm(f"Destroy every version of {names} beyond recovery?", options):
+                return 1
+            chats = handling_of_chats(options)
+            receipt = bot.documents.remove(*options.keys, source=options.source, erase=True, chats=chats)
+            return print_receipt(receipt, options)
         for key in options.keys:
             _get(bot, key, options)
         number = bot.documents.remove(*options.keys, source=options.source)

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
+from minirag._services.locations import check_location
 from minirag.bot import Bot
 from minirag.config import config_from_environment
 from minirag.errors import (
@@ -23,6 +24,7 @@ from minirag.errors import (
 )
 from minirag.models.checks import clipped
 from minirag.session import TenantSession
+from minirag.types import MEMORY
 from minirag.workspace import Workspace
 
 __all__ = [
@@ -46,6 +48,10 @@ def open_workspace(options: argparse.Namespace, *, create: bool = False) -> Iter
     """Open the workspace that the options and the environment name; only a command that makes things makes one."""
     if not options.workspace:
         raise ConfigurationError("no workspace: give --workspace FOLDER, or set MINIRAG_WORKSPACE")
+    if check_location(options.workspace) == MEMORY:
+        raise ConfigurationError(
+            f"a workspace in memory ({options.workspace!r}) would end with this command; give --workspace FOLDER"
+        )
     place = Path(options.workspace)
     if not (create or "://" in options.workspace or place.is_file() or (place / _DATABASE).is_file()):
         raise ConfigurationError(f"no workspace at {options.workspace!r}; `minirag add --create ...` makes one there")

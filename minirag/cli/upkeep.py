@@ -1,4 +1,4 @@
-"""Commands on a workspace as a whole: check it, mend it, copy it."""
+"""Commands on a workspace as a whole: check it, mend it, copy it, change its keys."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ import argparse
 from collections.abc import Sequence
 
 from minirag.cli.knowledge import progress_of
-from minirag.cli.places import open_workspace
+from minirag.cli.places import finding, open_workspace
 from minirag.cli.showing import one_line, print_json, print_table
+from minirag.errors import TenantNotFoundError
+from minirag.models.keys import KeyRotation
 from minirag.models.verification import Fault
 
-__all__ = ["backup", "repair", "verify"]
+__all__ = ["backup", "repair", "rotate_master_key", "rotate_tenant_key", "verify"]
 
 
 def verify(options: argparse.Namespace) -> int:
@@ -46,6 +48,31 @@ def backup(options: argparse.Namespace) -> int:
         print_json(report)
     else:
         print(one_line(str(report)))
+    return 0
+
+
+def rotate_master_key(options: argparse.Namespace) -> int:
+    """Change the master key."""
+    with open_workspace(options) as workspace:
+        done = workspace.rotate_master_key()
+    return _print_rotation(done, f"{done.rewrapped} data keys wrapped anew", options)
+
+
+def rotate_tenant_key(options: argparse.Namespace) -> int:
+    """Change a tenant's data key."""
+    missing = finding(TenantNotFoundError, f"no tenant {options.slug!r}", "tenants list")
+    with open_workspace(options) as workspace, missing:
+        done = workspace.tenants.rotate_key(options.slug)
+    if done.key_id is None:
+        return _print_rotation(done, "the tenant holds no credentials, so it has no key", options)
+    return _print_rotation(done, f"{done.rewrapped} credentials sealed anew", options)
+
+
+def _print_rotation(done: KeyRotation, what: str, options: argparse.Namespace) -> int:
+    if options.json:
+        print_json(done)
+    else:
+        print(what if done.key_id is None else f"the key is now {done.key_id}; {what}")
     return 0
 
 

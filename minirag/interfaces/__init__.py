@@ -20,6 +20,7 @@ from minirag.interfaces.snapshots import (
 )
 from minirag.interfaces.specs import INTERFACE_VERSION, ProviderContext, ProviderKind, ProviderSpec, hookimpl
 from minirag.interfaces.storage import Directory, Reader, Storage, Writer
+from minirag.interfaces.tools import Tool, ToolCall
 from minirag.interfaces.vector_index import VectorIndex, VectorPartition
 from minirag.models.index import EmbeddingSpace
 
@@ -61,6 +62,8 @@ __all__ = [
     "TenantScope",
     "TextMeasure",
     "TokenUsage",
+    "Tool",
+    "ToolCall",
     "VectorIndex",
     "VectorPartition",
     "Writer",

@@ -39,6 +39,10 @@ class Fetcher(ABC):
     def fetch(self, url: str) -> Fetched:
         """Return the page at `url`."""
 
+    @abstractmethod
+    def check(self, url: str) -> None:
+        """Raise if `url` may not be read as its host's name resolves now: what `fetch` finds out when it connects."""
+
     async def afetch(self, url: str) -> Fetched:
         """Return what `fetch` returns, without blocking the event loop; by default in a thread."""
         import asyncio  # not for those who never await: it takes as long as a tenth of opening a workspace

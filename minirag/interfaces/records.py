@@ -43,12 +43,14 @@ class SearchState:
 
     Attributes:
         words, known_words: what the embedder said of its familiarity with the current versions, summed.
+        suspended: whether the tenant is closed.
     """
 
     record: BotRecord
     position: LogPosition
     words: int
     known_words: float
+    suspended: bool = False
 
 
 @dataclass(frozen=True, slots=True)

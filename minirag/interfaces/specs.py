@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 import pluggy
+
+if TYPE_CHECKING:
+    from minirag.models.urls import UrlPolicy
 
 __all__ = ["INTERFACE_VERSION", "ProviderContext", "ProviderKind", "ProviderSpec", "hookimpl"]
 
@@ -54,13 +57,15 @@ class ProviderContext:
     """What a factory is given besides its options.
 
     Attributes:
-        credentials: decrypted secrets of the bot, such as `{"api_key": "..."}`; kept out of every repr.
+        credentials: those of the bot's secrets that are for this provider, such as `{"api_key": "..."}`; kept out of every repr.
         location: for storage and indexes: a folder's path or a database URL, else None.
         environment: variables that credentials which were not given may come from; empty unless the workspace allows it.
         settings: for storage and indexes: what the workspace was opened with, such as `durability` and `read_only`.
+        url_policy: which addresses the provider may connect to, where a tenant's own people have set its server; None for any.
     """
 
     credentials: Mapping[str, str] = field(default_factory=dict, repr=False)
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     location: str | None = None
     settings: Mapping[str, object] = field(default_factory=dict, repr=False)
+    url_policy: UrlPolicy | None = None

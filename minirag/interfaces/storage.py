@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
+from minirag.interfaces.access import AccessDirectory, AccessReader
+from minirag.interfaces.accounting import AccountingDirectory, AccountingReader, AccountingWriter
+from minirag.interfaces.erasing import ErasingDirectory, ErasingReader, ErasingStorage, ErasingWriter
+from minirag.interfaces.identity import IdentityDirectory, IdentityReader, IdentityWriter
 from minirag.interfaces.keyword_index import IndexText
 from minirag.interfaces.moving import MovingReader, MovingWriter
 from minirag.interfaces.records import (
@@ -15,12 +19,11 @@ from minirag.interfaces.records import (
     LogPosition,
     LogRow,
     SearchState,
-    SecretRecord,
-    TenantKey,
     VersionDraft,
     VersionRow,
 )
 from minirag.interfaces.scope import TenantScope
+from minirag.interfaces.secrets import SecretReader, SecretWriter
 from minirag.interfaces.spaces import SpaceReader, SpaceWriter
 from minirag.interfaces.upkeep import Upkeep
 from minirag.models.chats import ChatRecord, Message
@@ -28,7 +31,6 @@ from minirag.models.documents import Document
 from minirag.models.filters import Filter
 from minirag.models.reports import BotStats
 from minirag.models.tenants import BotRecord, Source, Tenant
-from minirag.models.usage import UsageEvent, UsageRow
 from minirag.types import MetadataValue
 
 if TYPE_CHECKING:
@@ -37,7 +39,7 @@ if TYPE_CHECKING:
 __all__ = ["Directory", "Reader", "Storage", "Writer"]
 
 
-class Directory(ABC):
+class Directory(IdentityDirectory, AccessDirectory, ErasingDirectory, AccountingDirectory):
     """Which tenants there are: the only part of a storage without a scope. For the workspace alone."""
 
     @abstractmethod
@@ -73,10 +75,10 @@ class Directory(ABC):
         """Return whether any tenant has a data key, that is whether anything was ever encrypted."""
 
 
-class Reader(SpaceReader, MovingReader):
+class Reader(SpaceReader, MovingReader, SecretReader, AccountingReader, IdentityReader, AccessReader, ErasingReader):
     """One consistent view of one tenant. Everything takes part in one read transaction."""
 
-    # ---------------------------------------------------------------- bots, sources, chats, usage, secrets
+    # ---------------------------------------------------------------- bots, sources, chats, secrets
     @abstractmethod
     def bot(self, name: str) -> BotRecord | None:
         """Return the bot of this name."""
@@ -102,8 +104,10 @@ class Reader(SpaceReader, MovingReader):
         """Return the source of this kind and locator."""
 
     @abstractmethod
-    def chats(self, bot_id: str, *, before: str | None = None, limit: int = 100) -> list[ChatRecord]:
-        """Return chats, newest first, those with an id below `before`."""
+    def chats(
+        self, bot_id: str, *, user_id: str | None = None, before: str | None = None, limit: int = 100
+    ) -> list[ChatRecord]:
+        """Return chats, newest first, of everybody or of one person, those with an id below `before`."""
 
     @abstractmethod
     def chat(self, bot_id: str, chat_id: str) -> ChatRecord | None:
@@ -112,24 +116,6 @@ class Reader(SpaceReader, MovingReader):
     @abstractmethod
     def messages(self, chat_id: str, *, last: int | None = None) -> list[Message]:
         """Return the chat's messages in order; with `last`, only so many of the newest. Citations are unbound."""
-
-    @abstractmethod
-    def usage(self, bot_id: str | None = None) -> list[UsageRow]:
-        """Return the ledger summed by kind, provider and model, sorted by these."""
-
-    @abstractmethod
-    def usage_events(
-        self, bot_id: str | None = None, *, before: str | None = None, limit: int = 100
-    ) -> list[UsageEvent]:
-        """Return events, newest first, those with an id below `before`."""
-
-    @abstractmethod
-    def tenant_keys(self) -> list[TenantKey]:
-        """Return the tenant's wrapped data keys, newest first."""
-
-    @abstractmethod
-    def secrets(self, bot_id: str) -> list[SecretRecord]:
-        """Return the bot's encrypted credentials, sorted by field."""
 
     # ---------------------------------------------------------------- documents
     @abstractmethod
@@ -214,7 +200,7 @@ class Reader(SpaceReader, MovingReader):
 
     # ---------------------------------------------------------------- search
     def search_state(self, bot_id: str) -> SearchState | None:
-        """Return what `bot_by_id`, `position` and `familiarity` say of a bot, or None if there is none.
+        """Return what `bot_by_id`, `position`, `familiarity` and `suspended` say of a bot, or None if there is none.
 
         Every search begins with it. A storage that can answer it with one query should. The record is not passed on to
         applications, so a storage may give the same one again.
@@ -223,7 +209,7 @@ class Reader(SpaceReader, MovingReader):
         if record is None:
             return None
         words, known_words = self.familiarity(bot_id)
-        return SearchState(record, self.position(bot_id), words, known_words)
+        return SearchState(record, self.position(bot_id), words, known_words, self.suspended())
 
     @abstractmethod
     def allowed(self, bot_id: str, where: Filter) -> Keys:
@@ -253,7 +239,7 @@ class Reader(SpaceReader, MovingReader):
         """Return the rows of those keys that are chunks of this bot now."""
 
 
-class Writer(Reader, SpaceWriter, MovingWriter):
+class Writer(Reader, SpaceWriter, MovingWriter, SecretWriter, AccountingWriter, IdentityWriter, ErasingWriter):
     """One write transaction of one tenant: all of it happens, or none."""
 
     @abstractmethod
@@ -283,22 +269,6 @@ class Writer(Reader, SpaceWriter, MovingWriter):
     @abstractmethod
     def put_message(self, chat_id: str, message: Message) -> None:
         """Append a message, or replace the one of the same id."""
-
-    @abstractmethod
-    def put_usage(self, event: UsageEvent) -> None:
-        """Insert or update a ledger row."""
-
-    @abstractmethod
-    def put_tenant_key(self, key: TenantKey) -> None:
-        """Insert a wrapped data key, or write it anew as another master key wraps it."""
-
-    @abstractmethod
-    def put_secrets(self, bot_id: str, secrets: Mapping[str, str]) -> None:
-        """Replace the bot's credentials: ciphertext by field. A field of the mapping that exists is overwritten, others stay."""
-
-    @abstractmethod
-    def delete_secrets(self, bot_id: str, fields: Collection[str]) -> None:
-        """Delete credentials by field."""
 
     @abstractmethod
     def write_versions(
@@ -342,7 +312,7 @@ class Writer(Reader, SpaceWriter, MovingWriter):
         """
 
 
-class Storage(Upkeep):
+class Storage(Upkeep, ErasingStorage):
     """Keeps everything of all tenants. Its clauses, each held by `minirag.testing.StorageConformance`:
 
     S1. A `read` block sees one state, whatever others write meanwhile.
@@ -368,8 +338,27 @@ class Storage(Upkeep):
     S21. A chunk without a vector in a space is found by `lacking_vectors` until `put_embeddings` has given it one.
     S22. A bot put with another space is read in that one from then on; `drop_embeddings` takes vectors of others only.
     S23. `put_familiarity` replaces what `familiarity` adds up, and a document that goes takes its own share with it.
-    S24. `search_state` says what `bot_by_id`, `position` and `familiarity` say in the same view.
+    S24. `search_state` says what `bot_by_id`, `position`, `familiarity` and `suspended` say in the same view.
     S25. What `MovingReader` yields of a bot, `MovingWriter` writes into another tenant, so that it reads the same there.
+    S26. `put_user` keeps one person an e-mail address and tenant, the same address may be in several tenants.
+    S27. A person who goes takes their tokens along, a bot those that open it alone.
+    S28. `token_grant` finds a token by its whole hash, whichever tenant's it is, with the tenant and the person's role as they are.
+    S29. `standing` tells what is stored at that moment: role, scope, bot, expiry, revocation; None if person or token is gone.
+    S30. `revoke_tokens` and `use_tokens` write only the tokens they name, never an earlier time of use, nor a second revocation.
+    S31. `delete_ended_sessions` deletes sessions that ended before, and no token that was made for a program.
+    S32. `insert_first_user` is a part of its directory transaction: with the tenant, or not at all.
+    S33. `erase_versions` deletes the bot's versions and their texts, and puts every index of the bot behind its log.
+    S34. `vectors_of_documents` yields vectors of every space, `messages_of_bot` every message, of this tenant's alone.
+    S35. `documents_holding` and `versions_of_length` find what other documents of the tenant share with one.
+    S36. An erasure is kept with the transaction that erases, or not at all, and outlives its bot and tenant.
+    S37. When `purge` names no cause, no file of the storage holds a trace of what was deleted, unless a row does.
+    S38. `held` gives those traces that rows hold, whichever tenant's, and no others.
+    S39. `audit_events` yields what `put_audit_events` wrote, newest first, all of it or what an actor, action or subject picks.
+    S40. `limits` is what `put_limits` wrote last, `held` what all the tenant's bots hold.
+    S41. `spent` adds up the tenant's ledger since a day: a reservation counts while its call is open and was begun lately.
+    S42. A closed tenant is told by `suspended`, `search_state` and the directory alike, of that tenant alone.
+    S43. `chats` of a person are that person's alone; a chat never changes hands.
+    S44. `tenant_counts` gives what each tenant holds.
     """
 
     @property

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
+from minirag.interfaces.erasing import Purge
 from minirag.interfaces.snapshots import LogFedPartition, SnapshotReader
 from minirag.models.index import EmbeddingSpace
 
@@ -35,6 +36,9 @@ class VectorPartition(LogFedPartition):
     V12. A partition that was loaded from a snapshot answers as the one that wrote it did, and goes on from there.
     V13. `optimize` changes no answer of an `exact` search, and loses no `apply` that came meanwhile.
     """
+
+    remote: bool = False
+    """Whether a server keeps it, so that each vector that is looked at is sent first."""
 
     @abstractmethod
     def __len__(self) -> int:
@@ -95,6 +99,14 @@ class VectorIndex(ABC):
     def drop(self, scope: TenantScope, bot_id: str | None = None, *, keep: str | None = None) -> None:
         """Delete what is kept outside this process of a bot, or of a whole tenant, but for the space of the fingerprint `keep`."""
         return
+
+    def purge(self) -> Purge:
+        """Make vectors that were removed before unreadable where they are kept outside this process.
+
+        Raises:
+            VectorIndexError: if that could not be done.
+        """
+        return Purge(None)
 
     def close(self) -> None:
         """Free what the index holds."""

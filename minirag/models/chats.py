@@ -31,7 +31,8 @@ class Message(Model):
     """One turn of a conversation.
 
     Attributes:
-        status: `complete`; `partial` if the reader left before the end; `failed` if the model did.
+        status: `complete`; `partial` if the reader left before the end; `failed` if the model did; `erased` if the answer
+            cited what was erased since.
     """
 
     id: str
@@ -39,4 +40,4 @@ class Message(Model):
     text: str
     citations: tuple[Citation, ...] = ()
     created_at: dt.datetime
-    status: Literal["complete", "partial", "failed"] = "complete"
+    status: Literal["complete", "partial", "failed", "erased"] = "complete"

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from minirag.models.base import Model, html_table
 from minirag.models.tenants import Tenant
 
-__all__ = ["ExportReport", "ImportReport", "MoveProgress"]
+__all__ = ["ExportReport", "ImportReport", "MoveProgress", "PersonalDataReport"]
 
 
 class MoveProgress(Model):
@@ -92,3 +92,18 @@ def _without(left_out: tuple[str, ...]) -> str:
 
 def _rows(counts: dict[str, int]) -> list[list[Any]]:
     return [[what, number] for what, number in counts.items()]
+
+
+class PersonalDataReport(Model):
+    """What a file of a person's data holds.
+
+    Attributes:
+        path: the file.
+        size: its size in bytes.
+        counts: how many lines of each kind: `user`, `token`, `chat`, `message`, `event`.
+    """
+
+    path: str
+    size: int
+    user_id: str
+    counts: dict[str, int]

@@ -1,4 +1,4 @@
-"""Tenants and what belongs to them: bots' profiles, sources, users, tokens."""
+"""Tenants and what belongs to them: bots' profiles and sources."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from minirag.models.index import EmbeddingSpace
 from minirag.models.metadata import check_metadata
 
 __all__ = [
-    "ApiToken",
     "BotProfile",
     "BotRecord",
     "ProviderRef",
@@ -21,7 +20,7 @@ __all__ = [
     "SourceKind",
     "SourceStatus",
     "Tenant",
-    "User",
+    "TenantCounts",
 ]
 
 SourceKind = Literal["file", "folder", "url", "text"]
@@ -29,11 +28,25 @@ SourceStatus = Literal["registered", "ready", "failed"]
 INSTANCE = "(instance)"
 
 
+class TenantCounts(Model):
+    """How much a tenant holds.
+
+    Attributes:
+        users: people who may sign in.
+    """
+
+    bots: int = 0
+    documents: int = 0
+    chunks: int = 0
+    users: int = 0
+
+
 class Tenant(Model):
     """One customer of the application: everything of one is invisible to every other.
 
     Attributes:
         suspended_at: since when it is closed, or None.
+        counts: what it holds, where that was asked for.
     """
 
     id: str
@@ -42,6 +55,7 @@ class Tenant(Model):
     created_at: dt.datetime
     updated_at: dt.datetime
     suspended_at: dt.datetime | None = None
+    counts: TenantCounts | None = None
 
 
 class ProviderRef(InputModel):
@@ -50,10 +64,13 @@ class ProviderRef(InputModel):
     Attributes:
         provider: the registered name, or `"(instance)"` for an object that the application gave.
         options: checked by the provider's own options model. Secrets do not belong here; see `credentials=`.
+        guarded: whether one of the tenant's own people set its server, which may then only be where the workspace's
+            `url_policy` lets URLs be read from. Set by the library.
     """
 
     provider: StrictStr = Field(min_length=1, max_length=200)
     options: dict[str, Any] = {}
+    guarded: bool = False
 
     def __str__(self) -> str:
         model = self.options.get("model")
@@ -145,23 +162,3 @@ class Source(Model):
     created_at: dt.datetime
     updated_at: dt.datetime
     ingested_at: dt.datetime | None = None
-
-
-class User(Model):
-    """A person who may sign in to a tenant."""
-
-    id: str
-    email: str
-    role: Literal["owner", "admin", "member"]
-    created_at: dt.datetime
-
-
-class ApiToken(Model):
-    """A token's record. The token itself is shown once and never stored."""
-
-    id: str
-    user_id: str
-    prefix: str
-    name: str
-    created_at: dt.datetime
-    expires_at: dt.datetime | None = None

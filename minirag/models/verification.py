@@ -147,7 +147,7 @@ class BackupReport(Model):
     Attributes:
         path: the folder, which `Workspace.open` opens.
         size: its size in bytes.
-        key: whether the master key is in it: `copied`; `left out`, with a key file that must be kept elsewhere; `given`,
+        key: whether the master key is in it: `copied`; `left out`, with a key file that must be kept elsewhere, or with a workspace in memory, which alone has it; `given`,
             by the application, which must give it again; `none`, where there is none.
     """
 

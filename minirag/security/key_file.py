@@ -8,15 +8,16 @@ import os
 import secrets
 import stat
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from minirag.errors import SecretError
+from minirag.errors import SecretError, SecretKeyMissingError
 from minirag.security.disk import sync_folder
 from minirag.security.envelope import MasterKey, generate_secret_key
 
-__all__ = ["copy_key_file", "load_key_file", "load_or_create_key_file"]
+__all__ = ["copy_key_file", "load_key_file", "load_or_create_key_file", "replace_key_file", "write_key_file"]
 
 _logger: Final = logging.getLogger("minirag.security")
 _NO_LINKS: Final = frozenset(
@@ -26,10 +27,12 @@ _NO_LINKS: Final = frozenset(
 _PATIENCE: Final = 2.0
 """Seconds to wait for another process that is writing the key where the file system has no hard links."""
 _KEY_LENGTH: Final = 44
+_LARGEST: Final = 1_000
+"""Bytes that are read of a key file."""
 
 
-def load_or_create_key_file(path: Path) -> MasterKey:
-    """Return the key in the file; if there is none, make one with mode 0600.
+def load_or_create_key_file(path: Path) -> tuple[MasterKey, ...]:
+    """Return the keys in the file; if there is none, make one key with mode 0600.
 
     Processes that race agree: the file appears with its whole content or not at all, and the first one stays. Who makes
     it has brought file and folder entry to the disk before this returns.
@@ -55,24 +58,64 @@ def copy_key_file(path: Path, target: Path) -> None:
         SecretError: if the file is damaged or cannot be read.
         OSError: if the copy cannot be written.
     """
-    MasterKey(path)
-    _write_new(target, path.read_bytes())
+    write_key_file(target, b"".join(key.line() for key in _read_keys(path)))
 
 
-def load_key_file(path: Path) -> MasterKey:
-    """Return the key in the file. One that others may read is used, with a warning in the log of `minirag.security`.
+def write_key_file(target: Path, line: bytes) -> None:
+    """Write a key that is in memory to a new file with mode 0600, and bring it to the disk.
 
-    Refusing it would lock people out of data restored from a backup or mounted by a container.
+    Raises:
+        OSError: if it cannot be written.
+    """
+    _write_new(target, line)
+
+
+def replace_key_file(path: Path, keys: Sequence[MasterKey]) -> None:
+    """Put other keys into the file, the newest first. Whoever reads meanwhile sees the old ones or the new ones.
+
+    Raises:
+        SecretError: if it cannot be written; the old file is there still.
+    """
+    aside = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    try:
+        _write_new(aside, b"".join(key.line() for key in keys))
+        try:
+            aside.replace(path)
+        except OSError:
+            aside.unlink()
+            raise
+        sync_folder(path.parent)
+    except OSError as problem:
+        raise SecretError(f"the key file {str(path)!r} cannot be replaced: {problem.strerror}") from problem
+
+
+def load_key_file(path: Path) -> tuple[MasterKey, ...]:
+    """Return the keys in the file, the newest first: one, and while the master key is being changed the former one as well.
+
+    A file that others may read is used, with a warning in the log of `minirag.security`: refusing it would lock people out
+    of data restored from a backup or mounted by a container.
 
     Raises:
         SecretKeyMissingError: if there is no such file.
         SecretError: if it is damaged or cannot be read.
     """
-    key = MasterKey(path)
+    keys = _read_keys(path)
     mode = stat.S_IMODE(path.stat().st_mode)
     if os.name == "posix" and mode & 0o077:
         _logger.warning("others may read the key file %s (mode %04o); run: chmod 600 %s", path, mode, path)
-    return key
+    return keys
+
+
+def _read_keys(path: Path) -> tuple[MasterKey, ...]:
+    place = f"the key file {str(path)!r}"
+    try:
+        with path.open("rb") as file:
+            lines = file.read(_LARGEST).split()
+    except FileNotFoundError:
+        raise SecretKeyMissingError(f"there is no key file {str(path)!r}; restore it, or give secret_key=…") from None
+    except OSError as problem:
+        raise SecretError(f"{place} cannot be read: {problem.strerror}") from problem
+    return tuple(MasterKey(line, place=place) for line in lines or [b""])
 
 
 def _create(path: Path) -> None:

@@ -24,6 +24,8 @@ _BOTS: Final = ("support", "docs")
 _SOURCES: Final = (None, "manual", "wiki")
 _MODES: Final[tuple[SearchMode, ...]] = ("dense", "keyword", "hybrid")
 _MISSING: Final = "there-is-none"
+_CHUNKERS: Final = ("whole", {"provider": "recursive", "options": {"size": 60, "overlap": 10}}, "markdown")
+_EMBEDDERS: Final = ({"provider": "hashing", "options": {"dimension": 32}}, "hashing", "hashing:there-is-none")
 
 
 class CongruenceError(AssertionError):
@@ -213,6 +215,69 @@ def _forget_source(chance: random.Random, tenant: str, name: str) -> _Step:
     return _Step(f"{tenant}/{name}: remove source {source}", make)
 
 
+def _update(chance: random.Random, tenant: str, name: str) -> _Step:
+    settings = chance.choice(
+        ({"chunker": chance.choice(_CHUNKERS)}, {"language": "de"}, {"filterable": ("tags",)}, {"language": _MISSING})
+    )
+
+    def make(place: _Place) -> Any:
+        bot = place.bot(tenant, name)
+        bot.update(**settings)
+        stale = bot.stats().stale
+        return stale, bot.ingest(progress=False).counts, _numbers(bot)
+
+    return _Step(f"{tenant}/{name}: update {settings}", make)
+
+
+def _reembed(chance: random.Random, tenant: str, name: str) -> _Step:
+    embedder: Any = chance.choice(_EMBEDDERS)
+
+    def make(place: _Place) -> Any:
+        report = place.bot(tenant, name).reembed(embedder, progress=False)
+        return report.moved, report.chunks, _numbers(place.bot(tenant, name))
+
+    return _Step(f"{tenant}/{name}: reembed with {embedder}", make)
+
+
+def _optimize(chance: random.Random, tenant: str, name: str) -> _Step:
+    query = _text(chance, words=2)
+
+    def make(place: _Place) -> Any:
+        bot = place.bot(tenant, name)
+        bot.optimize()
+        return _numbers(bot), _plain(bot.search(query, mode="dense", exact=True))
+
+    return _Step(f"{tenant}/{name}: optimize, and search {query!r}", make)
+
+
+def _search_bots(chance: random.Random, tenant: str, name: str) -> _Step:
+    del name
+    query, where = _text(chance, words=3), _where(chance)
+    return _Step(
+        f"{tenant}: search {query!r} where {where}",
+        lambda place: place.workspace.tenant(tenant).search(query, k=5, where=where),
+    )
+
+
+def _delete_bot(chance: random.Random, tenant: str, name: str) -> _Step:
+    del chance
+
+    def make(place: _Place) -> Any:
+        session = place.workspace.tenant(tenant)
+        session.bots.delete(name)
+        place.chats.pop((tenant, name), None)
+        left = [profile.name for profile in session.bots.list()]
+        session.bot(name, create=True)
+        return left, _numbers(session.bot(name))
+
+    return _Step(f"{tenant}/{name}: delete, and make anew", make)
+
+
+def _numbers(bot: Bot) -> tuple[int, ...]:
+    stats = bot.stats()
+    return stats.documents, stats.chunks, stats.characters, stats.sources, stats.stale, stats.dimension or 0
+
+
 def _wrong(chance: random.Random, tenant: str, name: str) -> _Step:
     where: Any = chance.choice(({"year": {"$near": 3}}, {"$source": 5}, {"year": {"$gte": None}}, {"$bogus": 1}))
     return _Step(
@@ -222,8 +287,9 @@ def _wrong(chance: random.Random, tenant: str, name: str) -> _Step:
 
 _CALLS: Final[Sequence[Callable[[random.Random, str, str], _Step]]] = (
     _add, _search, _remove, _get, _listing, _ask, _send, _forget_source, _wrong,
+    _update, _reembed, _optimize, _search_bots, _delete_bot,
 )  # fmt: skip
-_WEIGHTS: Final = (30, 30, 8, 6, 8, 6, 4, 3, 2)
+_WEIGHTS: Final = (30, 30, 8, 6, 8, 6, 4, 3, 2, 4, 2, 2, 4, 1)
 
 
 def _text(chance: random.Random, words: int | None = None) -> str:

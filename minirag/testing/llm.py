@@ -13,6 +13,7 @@ import pytest
 
 from minirag.errors import ProviderError
 from minirag.interfaces.llm import LLM, LLMChunk, LLMRequest, LLMResponse, Passage, PromptMessage
+from minirag.testing.llm_tools import ToolClauses
 
 __all__ = ["LLMConformance"]
 
@@ -20,7 +21,7 @@ T = TypeVar("T")
 _QUESTIONS = tuple(f"How many days may I return item {number}?" for number in range(8))
 
 
-class LLMConformance(ABC):
+class LLMConformance(ToolClauses, ABC):
     """The contract of `minirag.interfaces.LLM` as tests. Subclass it in a test module, and pytest does the rest.
 
     ```python
@@ -29,7 +30,8 @@ class LLMConformance(ABC):
             return Mine()
     ```
 
-    A test names the clause it holds; its message begins with it.
+    A test names the clause it holds; its message begins with it. L10 to L12 are for models that declare
+    `structured_output` or `tool_calls`.
     """
 
     deterministic: bool = True

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
+from hypothesis import seed as seeded
 from hypothesis import strategies as st
 from hypothesis.stateful import invariant, precondition, rule, run_state_machine_as_test
 
@@ -15,9 +16,11 @@ from minirag.errors import (
     EvidenceGoneError,
     NotFoundError,
     SourceNotFoundError,
+    TenantSuspendedError,
 )
 from minirag.models.answers import Answer
 from minirag.testing import machine_strategies as draw
+from minirag.testing.machine_erasing import ErasingMachine
 from minirag.testing.machine_invariants import (
     check_answer,
     check_bot,
@@ -28,9 +31,8 @@ from minirag.testing.machine_invariants import (
     check_versions,
     show,
 )
-from minirag.testing.machine_listening import Listener
+from minirag.testing.machine_listening import Listener, check_archive
 from minirag.testing.machine_oracle import TENANTS, ExpectedBot, canary, words_of
-from minirag.testing.machine_writing import WritingMachine
 
 __all__ = ["WorkspaceMachine", "run_workspace_machine"]
 
@@ -44,14 +46,23 @@ _MOST_HANDLES = 3
 
 
 def run_workspace_machine(
-    machine: type[WorkspaceMachine], *, programmes: int, steps: int = 50, derandomize: bool = True, shrink: bool = False
+    machine: type[WorkspaceMachine],
+    *,
+    programmes: int,
+    steps: int = 50,
+    derandomize: bool = True,
+    shrink: bool = False,
+    seed: int | None = None,
 ) -> None:
     """Drive so many new workspaces through random calls; fail where one differs from the dictionary.
 
     Args:
-        derandomize: run the same programmes each time.
+        derandomize: run the same programmes each time, those of this machine.
         shrink: look for a shorter programme that fails too, which takes minutes.
+        seed: run the programmes of this number, which are the same for every machine, instead.
     """
+    if seed is not None:
+        seeded(seed)(machine)
     run_state_machine_as_test(
         machine,
         settings=settings(
@@ -59,7 +70,7 @@ def run_workspace_machine(
             stateful_step_count=steps,
             deadline=None,
             database=None,
-            derandomize=derandomize,
+            derandomize=derandomize and seed is None,
             report_multiple_bugs=False,
             phases=[Phase.generate, Phase.shrink] if shrink else [Phase.generate],
             suppress_health_check=list(HealthCheck),
@@ -67,7 +78,7 @@ def run_workspace_machine(
     )
 
 
-class WorkspaceMachine(WritingMachine):
+class WorkspaceMachine(ErasingMachine):
     """Two tenants with the same names for everything, over one database that up to three workspaces have open.
 
     Subclass it and override `make_workspace` to drive a workspace of other parts. After each step everything that
@@ -140,11 +151,12 @@ class WorkspaceMachine(WritingMachine):
         workspace, other = self.handles[handle % len(self.handles)], self.handles[(handle + 1) % len(self.handles)]
         archive = self._root / "moving.minirag"
         workspace.tenants.export(tenant, archive, progress=False)
+        others = tuple(canary(rival) for rival in TENANTS if rival != tenant)
+        check_archive(archive, forbidden=others)
         try:
             other.tenants.import_(archive, slug="moved", progress=False)
         finally:
             archive.unlink()
-        others = tuple(canary(rival) for rival in TENANTS if rival != tenant)
         session = Listener(other.tenant("moved"), forbidden=others, heard=self.heard)
         for name, model in self.tenants[tenant].items():
             moved, old = session.bot(name), workspace.tenant(tenant).bot(name)
@@ -179,6 +191,10 @@ class WorkspaceMachine(WritingMachine):
             check_sources(*found)
             usage = self.session(tenant, handle).usage
             assert (usage.total(bot=found[0]).rows, usage.events()) == ((), []), "an embedder without a bill has one"
+            assert usage.limits().rows == (), "a tenant has limits that nobody set"
+            done = self.session(tenant, handle).audit.events(subject=found[0].id)
+            assert done[-1].action == "bot.created", "the log does not begin with the bot"
+            assert {event.actor for event in done} == {"application"}, "another one than the application did it"
 
     # ---------------------------------------------------------------- answers
     @rule(tenant=_TENANT, name=_BOT, handle=_HANDLE, query=draw.queries(), where=draw.filters(), stream=st.booleans())
@@ -285,6 +301,24 @@ class WorkspaceMachine(WritingMachine):
             self.handles[handle % len(self.handles)].tenants.delete(tenant)
             assert session.bots.list() == []
             self.tenants[tenant].clear()
+            self.people[tenant].clear()
+
+    @rule(tenant=_TENANT, handle=_HANDLE)
+    def suspend(self, *, tenant: str, handle: int) -> None:
+        """Close a tenant for a moment: every workspace refuses it, and its rival is none the wiser."""
+        tenants = self.handles[handle % len(self.handles)].tenants
+        sessions = [self.session(tenant, number) for number in range(len(self.handles))]
+        held = {each.slug: each.counts.bots for each in tenants.list(counts=True) if each.counts}
+        assert held == {slug: len(self.tenants[slug]) for slug in held}, "a tenant is said to hold other bots"
+        tenants.suspend(tenant)
+        for session in sessions:
+            with pytest.raises(TenantSuspendedError):
+                session.bots.list()
+            with pytest.raises(TenantSuspendedError):
+                session.search("kettle")
+        rival = next(other for other in TENANTS if other != tenant)
+        assert len(self.session(rival, handle).bots.list()) == len(self.tenants[rival])
+        tenants.resume(tenant)
 
 
 def _ranked(results: Any) -> list[Any]:

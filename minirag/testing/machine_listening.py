@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
+import logging
+import zipfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Final
 
 from pydantic import BaseModel
 
+from minirag.accounting import AuditLog, UsageLedger
 from minirag.bot import Bot
 from minirag.chat import Chat, Chats
 from minirag.documents import Documents
 from minirag.models.search import SearchResults
-from minirag.session import Bots, TenantSession, UsageLedger
+from minirag.session import Bots, TenantSession
 from minirag.sources import Sources
+from minirag.tokens import Tokens
+from minirag.users import Users
 
-__all__ = ["FACES", "Listener"]
+__all__ = ["FACES", "Listener", "check_archive"]
 
-FACES: Final = (TenantSession, Bots, Bot, Sources, Documents, Chats, Chat, UsageLedger)
+FACES: Final = (TenantSession, Bots, Bot, Sources, Documents, Chats, Chat, UsageLedger, AuditLog, Users, Tokens)
 """The objects on which a tenant's calls are made."""
 
 
 class Listener:
-    """Passes calls on and searches all that comes back, results and errors, for what must not be heard.
+    """Passes calls on and searches all that comes back, results, errors and log lines, for what must not be heard.
 
     Args:
         target: one of `FACES`.
@@ -44,14 +51,18 @@ class Listener:
             given = tuple(_bare(value) for value in given)
             named = {key: _bare(value) for key, value in named.items()}
             asked = any(word in repr((given, named)) for word in self._forbidden)
-            try:
-                result = method(*given, **named)
-                if isinstance(result, Iterator):
-                    result = list(result)
-            except Exception as problem:
-                if not asked:
-                    self._search(name, _chain(problem))
-                raise
+            with _logged() as lines:
+                try:
+                    result = method(*given, **named)
+                    if isinstance(result, Iterator):
+                        result = list(result)
+                except Exception as problem:
+                    if not asked:
+                        self._search(name, _chain(problem))
+                    raise
+                finally:
+                    if not asked:
+                        self._search(f"{name}, in the log,", "\n".join(lines))
             return self._passed(name, result, asked=asked)
 
         return call
@@ -68,6 +79,41 @@ class Listener:
             assert word not in text, (
                 f"{type(self._target).__name__}.{name} told {word!r} of another tenant: {text[:500]}"
             )
+
+
+class _Ear(logging.Handler):
+    """Keeps every line of the library's log, whatever its level."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.DEBUG)
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append(self.format(record))
+
+
+@contextmanager
+def _logged() -> Iterator[list[str]]:
+    """Listen to the library's log during a block."""
+    logger, ear = logging.getLogger("minirag"), _Ear()
+    level = logger.level
+    logger.addHandler(ear)
+    logger.setLevel(logging.DEBUG)
+    try:
+        yield ear.lines
+    finally:
+        logger.removeHandler(ear)
+        logger.setLevel(level)
+
+
+def check_archive(archive: Path, *, forbidden: tuple[str, ...]) -> None:
+    """Fail if an exported tenant holds a word of another. Chats are left out: in them people may have asked for it."""
+    with zipfile.ZipFile(archive) as members:
+        contents = {name: members.read(name) for name in members.namelist() if not name.endswith("chats.jsonl")}
+    contents["own bytes"] = archive.read_bytes()  # what lies between the members, and after them
+    for name, content in contents.items():
+        told = [word for word in forbidden if word.encode() in content]
+        assert not told, f"the export's {name} tells {told} of another tenant"
 
 
 def _bare(value: Any) -> Any:

@@ -12,6 +12,10 @@ import pytest
 from minirag.errors import MiniRAGError, TenantExistsError
 from minirag.interfaces.storage import Writer
 from minirag.models.chats import Message
+from minirag.testing.storage_access import StorageAccessClauses
+from minirag.testing.storage_accounting import StorageAccountingClauses
+from minirag.testing.storage_erasing import StorageErasingClauses
+from minirag.testing.storage_identity import StorageIdentityClauses
 from minirag.testing.storage_moving import StorageMovingClauses
 from minirag.testing.storage_probes import (
     foreign_reads,
@@ -39,7 +43,16 @@ _TEXTS: Final = (
 )
 
 
-class StorageConformance(StorageSpaceClauses, StorageMovingClauses, StorageUpkeepClauses, StorageSearchClauses):
+class StorageConformance(
+    StorageErasingClauses,
+    StorageSpaceClauses,
+    StorageMovingClauses,
+    StorageUpkeepClauses,
+    StorageAccountingClauses,
+    StorageIdentityClauses,
+    StorageAccessClauses,
+    StorageSearchClauses,
+):
     """The contract of `minirag.interfaces.Storage` as tests. Subclass it in a test module, and pytest does the rest.
 
     ```python

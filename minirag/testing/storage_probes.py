@@ -82,6 +82,7 @@ def view(reader: Reader, customer: Customer) -> dict[str, Any]:
         "messages": reader.messages(customer.chat.id),
         "usage": reader.usage(),
         "events": reader.usage_events(),
+        "audit": reader.audit_events(),
         "keys": reader.tenant_keys(),
         "secrets": reader.secrets(bot_id),
     }

@@ -14,7 +14,8 @@ LAYERS = (
     ("_services", "plugins"),
     ("chat", "documents", "sources"),
     ("bot",),
-    ("session", "tenants"),
+    ("accounting", "tokens", "users"),
+    ("session", "erasures", "tenants", "upkeep"),
     ("workspace",),
     ("aio", "cli", "testing"),
 )
@@ -46,7 +47,7 @@ HOMES = {
 }
 """Where each heavy library may be imported: in one place only."""
 
-FOR_TYPES_ONLY = {("errors", "minirag.models.reports")}
+FOR_TYPES_ONLY = {("errors.documents", "minirag.models.reports")}
 """An error carries a report; the import is for type checkers alone."""
 
 LONGEST = 400

@@ -10,7 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from tests.benchmarks import changing, ingesting, owners, processes, searching, starting
+from tests.benchmarks import changing, ingesting, on_postgres, owners, processes, searching, starting
 from tests.benchmarks.bench import MEASUREMENTS, Bench
 from tests.benchmarks.measuring import Clock, Figure
 
@@ -29,6 +29,8 @@ ORDER = (
     owners.bots,
     owners.tenants,
     changing.changes,
+    on_postgres.pgvector,
+    on_postgres.postgres,
 )
 assert {work.__name__ for work in ORDER} == set(MEASUREMENTS)
 

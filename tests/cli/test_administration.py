@@ -12,7 +12,7 @@ from minirag.models.reports import BotStats
 
 Cli = Any
 
-TENANT = {"id", "slug", "name", "created_at", "updated_at"}
+TENANT = {"id", "slug", "name", "created_at", "updated_at", "suspended_at", "counts"}
 PROFILE = {
     "name", "system_prompt", "llm", "embedder", "chunker", "reranker", "language", "embed_context", "keep_versions",
     "fusion", "filterable", "context_tokens", "credential_fields",
@@ -34,13 +34,26 @@ def test_tenants(cli: Cli, empty: Path, monkeypatch: pytest.MonkeyPatch) -> None
     assert cli("tenants", "create", "acme").out == "tenant acme (acme)\n"
     assert set(cli("tenants", "create", "globex", "--name", "Globex GmbH", "--json").json) == TENANT
     table = cli("tenants", "list").out.splitlines()
-    assert table[0].split() == ["slug", "name", "made"]
-    assert re.fullmatch(r"globex  Globex GmbH  \d{4}-\d\d-\d\d", table[2])
+    assert table[0].split() == ["slug", "made", "bots", "documents", "chunks", "users", "suspended", "name"]
+    assert re.fullmatch(r"globex  \d{4}-\d\d-\d\d  0 +0 +0 +0 +- +Globex GmbH", table[2])
     renamed = cli("tenants", "update", "globex", "--new-slug", "initech", "--name", "Initech", "--json").json
     assert (renamed["slug"], renamed["name"]) == ("initech", "Initech")
     assert cli("tenants", "delete", "initech", "--yes").out == "deleted tenant initech\n"
     listed = cli("tenants", "list", "--json").json
     assert [set(tenant) for tenant in listed] == [TENANT]
+
+
+def test_a_tenant_is_suspended(cli: Cli, place: Path) -> None:
+    """A suspended tenant answers nothing until it is resumed, and the list says so; JSON gives its record."""
+    assert "minirag tenants resume" in cli("tenants", "suspend", "acme").out
+    assert re.search(r"acme .* since \d{4}-\d\d-\d\d", cli("tenants", "list").out)
+    refused = cli("search", "laptop")
+    assert refused.code == 1
+    assert "suspended" in refused.err
+    assert cli("tenants", "suspend", "acme", "--json").json["suspended_at"] is not None
+    assert cli("tenants", "resume", "acme").out == "tenant acme is open\n"
+    assert cli("search", "laptop").code == 0
+    assert cli("tenants", "resume", "acme", "--json").json["suspended_at"] is None
 
 
 def test_a_tenant_that_exists(cli: Cli, place: Path) -> None:

@@ -48,7 +48,7 @@ def test_add_with_settings(cli: Cli, empty: Path) -> None:
     where = ("-w", "kb", "-t", "acme", "-b", "support")
     assert cli("add", "docs/returns.md", "--create", *where, "--llm", "extractive", *settings).code == 0
     profile = cli("bots", "show", "support", "-w", "kb", "--json").json["profile"]
-    assert profile["chunker"] == json.loads(chunker)
+    assert profile["chunker"] == {**json.loads(chunker), "guarded": False}
     assert (profile["language"], profile["system_prompt"]) == ("en", "Be brief.")
     assert (profile["llm"]["provider"], profile["embedder"]["provider"]) == ("extractive", "hashing")
 

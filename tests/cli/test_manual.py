@@ -16,10 +16,11 @@ Cli = Any
 
 COMMANDS = [
     "add", "search", "ask", "chat", "evaluate", "doctor", "tenants list", "tenants create", "tenants update",
-    "tenants delete", "tenants export", "tenants import", "bots list", "bots create", "bots update", "bots show", "bots reembed", "bots delete", "sources list",
-    "sources ingest", "sources remove", "documents list", "documents show", "documents remove", "verify", "repair", "backup",
+    "tenants suspend", "tenants resume", "tenants delete", "tenants export", "tenants import", "bots list", "bots create", "bots update", "bots show", "bots reembed", "bots delete", "sources list",
+    "sources ingest", "sources remove", "documents list", "documents show", "documents remove", "verify", "repair", "backup", "erasures list", "erasures resume", "rotate master", "rotate tenant",
+    "users list", "users create", "users update", "users remove", "tokens list", "tokens create", "tokens revoke",
 ]  # fmt: skip
-GROUPS = ["", "tenants", "bots", "sources", "documents"]
+GROUPS = ["", "tenants", "bots", "sources", "documents", "rotate", "erasures", "users", "tokens"]
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -53,6 +53,14 @@ def test_several_credentials_are_read_in_order(cli: Cli, place: Path) -> None:
     assert changed["credential_fields"] == ["api_key", "organisation"]
 
 
+def test_a_credential_for_one_engine(cli: Cli, place: Path) -> None:
+    """Its name says which; one that says none is a wrong call, whose name is not repeated: it may be the secret."""
+    changed = cli("bots", "update", "support", "--credential", "llm.api_key", "--json", stdin=f"{SECRET}\n").json
+    assert changed["credential_fields"] == ["llm.api_key"]
+    result = cli("bots", "update", "support", "--credential", "sk.hidden", stdin=f"{SECRET}\n")
+    assert (result.code, "embedder.api_key" in result.err, "sk.hidden" in result.err) == (2, True, False)
+
+
 def test_a_person_is_asked_without_an_echo(cli: Cli, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """At a terminal, what is typed is not shown."""
     asked = []

@@ -1,4 +1,4 @@
-"""`minirag verify`, `repair` and `backup`."""
+"""`minirag verify`, `repair`, `backup` and `rotate`."""
 
 from __future__ import annotations
 
@@ -78,3 +78,23 @@ def test_a_backup(cli: Command, workspace: Path) -> None:
     assert cli("backup", "-w", "kb", "--include-key", "with-key", "--json").json["key"] == "copied"
     assert cli("verify", "-w", "with-key").code == 0
     assert cli("backup", "-w", "kb", "kb/inside").code == 2
+
+
+def test_keys_are_changed(cli: Command, workspace: Path) -> None:
+    """The master key, and a tenant's data key where it has one; an unknown tenant is named."""
+    before = (workspace / "master.key").read_text()
+    done = cli("rotate", "master", "-w", "kb")
+    assert (done.code, done.err) == (0, "")
+    assert done.out.startswith("the key is now ")
+    assert "0 data keys wrapped anew" in done.out
+    assert (workspace / "master.key").read_text() != before
+    assert cli("rotate", "tenant", "-w", "kb", "acme").out == "the tenant holds no credentials, so it has no key\n"
+    sealed = cli(
+        "bots", "update", "-w", "kb", "-t", "acme", "support", "--llm", "openai:gpt-4o-mini", "--credential", "api_key",
+        stdin="a key",
+    )  # fmt: skip
+    assert sealed.code == 0, sealed.err
+    assert '"rewrapped": 1' in cli("rotate", "tenant", "-w", "kb", "acme", "--json").out
+    missing = cli("rotate", "tenant", "-w", "kb", "nobody")
+    assert missing.code == 1
+    assert "no tenant 'nobody'" in missing.err

@@ -4,7 +4,8 @@ A comment stands on a line of its own, before the block or page it is about:
 
 - `<!-- setup: openai-server -->`: the page needs a model server; `http://127.0.0.1:8080` becomes its address.
 - `<!-- setup: page-server -->`: the page needs a web server with `/faq`; `127.0.0.1:8000` becomes its address.
-- `<!-- file: NAME -->`: the next block is the content of this file and is written, not run.
+- `<!-- file: NAME -->`: the next block is the content of this file and is written, not run; a further block of the same file is
+  added to it, below two empty lines.
 """
 
 from __future__ import annotations

@@ -57,6 +57,7 @@ class PageRun:
         self._addresses = addresses
         self._names: dict[str, Any] = {"__name__": "__main__"}
         self._output: str | None = None
+        self._files: set[str] = set()
 
     def run(self) -> None:
         """Run every block. Raises what a block raises, and AssertionError where output is not as shown."""
@@ -76,7 +77,9 @@ class PageRun:
         if block.file is not None:
             path = Path(block.file)
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, encoding="utf-8")
+            before = f"{path.read_text(encoding='utf-8')}\n\n" if block.file in self._files else ""
+            path.write_text(before + text, encoding="utf-8")
+            self._files.add(block.file)
         elif block.language == "python":
             self._output = self._run_python(text, block, loop)
         elif block.language == "console":

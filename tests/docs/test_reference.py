@@ -46,7 +46,7 @@ def real_tree() -> dict[str, tuple[str | None, str | None]]:
     tree = {}
     for name in errors.__all__:
         bases = getattr(errors, name).__bases__
-        own = [base.__name__ for base in bases if base.__module__ == errors.__name__]
+        own = [base.__name__ for base in bases if base.__module__.startswith(errors.__name__)]
         builtin = [base.__name__ for base in bases if base.__module__ == "builtins" and base is not Exception]
         tree[name] = (own[0] if own else None, builtin[0] if builtin else None)
     return tree
@@ -104,21 +104,6 @@ def test_every_conformance_suite_is_in_the_reference() -> None:
     testing = importlib.import_module("minirag.testing")
     page = (REFERENCE / "testing.md").read_text(encoding="utf-8")
     assert [name for name in testing.__all__ if f".{name}\n" not in page] == []
-
-
-def test_what_comes_later_is_not_there_yet() -> None:
-    """A member that exists by now leaves the table."""
-    page = (REFERENCE / "later.md").read_text(encoding="utf-8")
-    owners = {
-        "ws": minirag.Workspace,
-        "ws.tenants": importlib.import_module("minirag.tenants").Tenants,
-        "tenant": minirag.TenantSession,
-        "bot": minirag.Bot,
-    }
-    members = re.findall(r"`(ws|ws\.tenants|tenant|bot)\.(\w+)(?:\([^`]*\))?`", page)
-    assert len(members) >= 8
-    assert [f"{owner}.{name}" for owner, name in members if hasattr(owners[owner], name)] == []
-    assert "erase" not in inspect.signature(minirag.Bot.delete).parameters
 
 
 # ---------------------------------------------------------------- hooks, settings, commands
@@ -288,10 +273,10 @@ def test_every_page_is_in_the_navigation() -> None:
 
 @pytest.mark.parametrize("page", [*PAGES, *OTHERS], ids=name_of)
 def test_a_page_speaks_of_the_project_alone(page: Path) -> None:
-    """No absolute path of somebody's machine, no e-mail address, no note to self."""
+    """No absolute path of somebody's machine, no e-mail address that could be somebody's, no note to self."""
     text = page.read_text(encoding="utf-8")
     assert re.findall(r"(?<![\w.:/])/(?:work|home|root|tmp|opt|Users|var)/\S*", text) == []
-    assert re.findall(r"[\w.]+@[\w-]+\.\w+", text) == []
+    assert re.findall(r"[\w.]+@(?!(?i:example\.com)\b)[\w-]+\.\w+", text) == []
     assert re.findall(r"\b(?:TODO|FIXME|TBD|XXX)\b", text) == []
 
 

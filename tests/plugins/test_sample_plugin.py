@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
 import tomllib
@@ -11,8 +12,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from minirag.errors import ProviderNotFoundError, ProviderOptionsError
-from minirag.interfaces import LLMRequest, Passage, PromptMessage, ProviderContext
+from minirag.cli import main
+from minirag.errors import ParseError, ProviderNotFoundError, ProviderOptionsError
+from minirag.interfaces import LLMRequest, ParserInput, Passage, PromptMessage, ProviderContext
 from minirag.models.tenants import ProviderRef
 from minirag.plugins import Registry
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from .conftest import Site
 
 SAMPLE = Path(__file__).parents[1] / "sample_plugin"
+PAGE = Path(__file__).parents[2] / "docs/how-to/write-a-plugin.md"
 
 
 @pytest.fixture
@@ -33,7 +36,7 @@ def registry(site: Site) -> Registry:
 
 
 def test_it_is_found_by_its_entry_point(registry: Registry) -> None:
-    """Both providers bear the name and version of the distribution."""
+    """All its providers bear the name and version of the distribution."""
     assert registry.failures == ()
     assert registry.find("embedder", "ngrams").origin == "minirag-sample 1.0"
     assert registry.find("llm", "quote").distribution == "minirag-sample"
@@ -87,3 +90,43 @@ def test_its_model_quotes_the_first_passage(registry: Registry, passages: tuple[
     model = registry.create("llm", ProviderRef(provider="quote"), ProviderContext())
     request = LLMRequest(messages=(PromptMessage("user", "How long?"),), question="How long?", passages=passages)
     assert model.generate(request).text == answer
+
+
+def test_its_reranker_counts_words(registry: Registry) -> None:
+    """The share of the query's words that a text has."""
+    reranker = registry.create("reranker", ProviderRef(provider="shared-words"), ProviderContext())
+    assert reranker.scores("Return a laptop", ["Laptop!", "you may return a laptop", ""]) == [1 / 3, 1.0, 0.0]
+
+
+def test_its_parser_reads_subtitles_in_place_of_the_built_in_one(registry: Registry) -> None:
+    """What is said, a line a caption, with its number; what is no caption is left out, with a warning."""
+    choice = registry.parser_for(".srt")
+    assert choice is not None
+    assert choice.name == "subtitles"
+    parser = registry.create("parser", ProviderRef(provider="subtitles"), ProviderContext())
+    times = b"00:00:01,000 --> 00:00:02,000"
+    film = b"\xef\xbb\xbf1\r\n%b\r\n<i>We open</i>\r\nat nine.\r\n\r\nstray\r\n\r\n2\r\n%b\r\nYes.\r\n" % (times, times)
+    parsed = parser.parse(ParserInput(film, "film.srt"))
+    assert parsed.text == "We open at nine.\nYes."
+    assert [(parsed.text[span.start : span.end], span.number) for span in parsed.spans] == [
+        ("We open at nine.", 1),
+        ("Yes.", 3),
+    ]
+    assert parsed.warnings == ("left out 1 paragraphs that are no captions",)
+    with pytest.raises(ParseError, match=r"no caption"):
+        parser.parse(ParserInput(b"We open at nine.", "film.srt"))
+
+
+def test_the_doctor_shows_it_as_the_page_does(registry: Registry, capsys: pytest.CaptureFixture[str]) -> None:
+    """A line for each provider, whatever the versions are."""
+    main(["doctor"])
+    shown, documented = (
+        [
+            re.sub(r"\d+(\.\d+)+", "VERSION", line).split()
+            for line in text.splitlines()
+            if re.search(r"\bminirag-sample \d", line)
+        ]
+        for text in (capsys.readouterr().out, PAGE.read_text(encoding="utf-8"))
+    )
+    assert len(shown) == 4
+    assert shown == documented

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Iterator
-from pkgutil import resolve_name
 from typing import Any
 
 import pytest
@@ -20,11 +19,10 @@ from minirag.errors import (
 )
 from minirag.interfaces import LLM, LLMRequest, PromptMessage, ProviderContext, TokenUsage
 from minirag.models.tenants import ProviderRef
-from minirag.plugins import Registry
+from tests.providers.chat_models import KEY, REGISTRY, make
 from tests.servers.openai_server import Scripted
 from tests.servers.vendor_servers import ANTHROPIC, AZURE, COHERE, GEMINI, OLLAMA, OPENAI, Dialect, VendorServer
 
-KEY = "canary-key-5f0c1e"
 REQUEST = LLMRequest(
     messages=(
         PromptMessage("system", "Be brief."),
@@ -35,23 +33,12 @@ REQUEST = LLMRequest(
     max_tokens=9,
     temperature=0.5,
 )
-REGISTRY = Registry.discover(())
 PRESETS = {
     "deepseek": "https://api.deepseek.com",
     "groq": "https://api.groq.com/openai/v1",
     "mistral": "https://api.mistral.ai/v1",
     "openrouter": "https://openrouter.ai/api/v1",
 }
-
-
-def make(name: str, *, api_key: str = KEY, **options: Any) -> LLM:
-    """Return a model made as the registry makes it."""
-    spec = REGISTRY.find("llm", name).spec
-    assert spec.options is not None
-    context = ProviderContext(credentials={"api_key": api_key} if api_key else {})
-    made = resolve_name(spec.options)(**{"model": "small", "max_retries": 0, **options})
-    llm: LLM = resolve_name(spec.factory)(made, context)
-    return llm
 
 
 @contextlib.contextmanager

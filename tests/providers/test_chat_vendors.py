@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Iterator
-from pkgutil import resolve_name
 from typing import Any
 
 import pytest
@@ -19,15 +18,13 @@ from minirag.errors import (
     ProviderResponseError,
     ProviderTimeoutError,
 )
-from minirag.interfaces import LLM, LLMChunk, LLMRequest, LLMResponse, PromptMessage, ProviderContext, TokenUsage
-from minirag.plugins import Registry
+from minirag.interfaces import LLM, LLMChunk, LLMRequest, LLMResponse, PromptMessage, TokenUsage
 from minirag.providers.http import client as client_module
 from minirag.providers.http.client import HttpClient
-from minirag.testing.llm import LLMConformance
+from tests.providers.chat_models import KEY, make
 from tests.servers.openai_server import Scripted
-from tests.servers.vendor_servers import DIALECTS, Dialect, VendorServer
+from tests.servers.vendor_servers import DIALECTS, VendorServer
 
-KEY = "canary-key-5f0c1e"
 MESSAGES = (PromptMessage("system", "Be brief."), PromptMessage("user", "How long may I return a laptop?"))
 REQUEST = LLMRequest(messages=MESSAGES, max_tokens=64)
 USAGE = TokenUsage(11, 7)
@@ -35,8 +32,6 @@ STREAMS = pytest.mark.parametrize("way", ["stream", "astream"])
 WHOLES = pytest.mark.parametrize("way", ["generate", "agenerate"])
 BOTH = pytest.mark.parametrize("way", ["generate", "astream"])
 """One whole and one streamed, one synchronous and one not: for what all four share."""
-
-REGISTRY = Registry.discover(())
 
 
 @pytest.fixture(params=DIALECTS, ids=lambda dialect: dialect.name)
@@ -62,20 +57,10 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return noted
 
 
-def make(server: VendorServer, *, api_key: str = KEY, **options: Any) -> LLM:
-    """Return the vendor's model, made as the registry makes it."""
-    spec = REGISTRY.find("llm", server.dialect.name).spec
-    options = {"model": "small", "base_url": server.base_url, "max_retries": 0, **options}
-    assert spec.options is not None
-    context = ProviderContext(credentials={"api_key": api_key} if api_key else {})
-    llm: LLM = resolve_name(spec.factory)(resolve_name(spec.options)(**options), context)
-    return llm
-
-
 @contextlib.contextmanager
 def opened(server: VendorServer, **options: Any) -> Iterator[LLM]:
     """Open a model that is closed at the end."""
-    with contextlib.closing(make(server, **options)) as llm:
+    with contextlib.closing(make(server.dialect.name, base_url=server.base_url, **options)) as llm:
         yield llm
 
 
@@ -97,62 +82,6 @@ def failure_of(server: VendorServer, *, way: str, **options: Any) -> ProviderErr
     with opened(server, **options) as llm, pytest.raises(ProviderError) as caught:
         run(llm, way=way)
     return caught.value
-
-
-class _VendorConformance(LLMConformance):
-    """The clauses of `LLM`, for one vendor's model."""
-
-    dialect: Dialect
-    credential = KEY
-
-    @pytest.fixture(autouse=True, scope="class")
-    @classmethod
-    def _served(cls) -> Iterator[None]:
-        def answer(body: Any) -> str:
-            message = body["messages"][-1] if "messages" in body else body["contents"][-1]
-            return f"Yes [1]: {message.get('content') or message['parts'][0]['text']}"
-
-        with VendorServer(cls.dialect, answer=answer, api_key=KEY) as cls.server:
-            yield
-
-    server: VendorServer
-
-    def make_llm(self) -> LLM:
-        return make(self.server)
-
-    def make_failing_llm(self) -> LLM:
-        self.server.script(self.server.refusal(401, f"Wrong key: {KEY}"))
-        return self.make_llm()
-
-
-class TestAnthropicConformance(_VendorConformance):
-    """Anthropic's model keeps every clause."""
-
-    dialect = DIALECTS[0]
-
-
-class TestAzureConformance(_VendorConformance):
-    """Azure's model keeps every clause."""
-
-    dialect = DIALECTS[1]
-
-
-class TestCohereConformance(_VendorConformance):
-    """Cohere's model keeps every clause."""
-
-    dialect = DIALECTS[2]
-
-
-class TestGeminiConformance(_VendorConformance):
-    """Google's model keeps every clause."""
-
-    dialect = DIALECTS[3]
-
-
-class TestOllamaConformance(_VendorConformance):
-    """Ollama's model keeps every clause."""
-
-    dialect = DIALECTS[4]
 
 
 @WHOLES

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from minirag.interfaces.llm import LLMRequest, Passage
 from minirag.interfaces.specs import ProviderContext
 from minirag.providers.local.extractive import Extractive, ExtractiveOptions, create
+from minirag.testing import LLMConformance
 
 RETURNS = (
     "# Returns\n\nAcme sells laptops and phones in Norway. A laptop may be returned within 30 days of delivery. "
@@ -23,6 +24,15 @@ COMPANY = (
 )
 SHIPPING = "How much is express shipping?\nNine euros for each parcel. Is shipping free?\nAbove fifty euros it is."
 WEATHER = "Rain falls in Bergen on most days of the year. The mountains keep the clouds above the town."
+
+
+class TestExtractive(LLMConformance):
+    """The answerer keeps every clause of `LLM`; it has neither tools nor schemas, and counts no tokens."""
+
+    counts_tokens = False
+
+    def make_llm(self) -> Extractive:
+        return Extractive()
 
 
 def ask(

@@ -174,6 +174,129 @@ def test_compressed_rtf() -> None:
         decompress_rtf(PACKED_RTF[:16] + PACKED_RTF[16:] * 3, limit=10)
 
 
+def test_eml_begins_in_several_ways() -> None:
+    """With a byte-order mark, blank lines, or the line that a mailbox puts before each e-mail; names of fields vary in case."""
+    for start in (b"\xef\xbb\xbf", b"\r\n\n", b"From a@example.com Mon Jan  1 10:00:00 2024\n"):
+        assert read(start + b"SUBJECT: x\n\nText").text == "Subject: x\n\nText"
+    with pytest.raises(ParseError, match="is no e-mail"):
+        read(b"Subject: x\n\n" + bytes(range(256)) * 20)
+
+
+def test_eml_parts_stand_in_their_order() -> None:
+    """Texts of several parts are parted by a blank line."""
+    parts = "".join(f"--x\nContent-Type: text/plain\n\n{text}\n" for text in ("one", "two"))
+    assert (
+        read(f'Subject: x\nContent-Type: multipart/mixed; boundary="x"\n\n{parts}--x--\n').text
+        == "Subject: x\n\none\n\ntwo"
+    )
+
+
+def test_eml_names_are_decoded_and_bounded() -> None:
+    """Of many attachments twenty are named; a field without end is cut, and is no title and no author."""
+    part = '--x\nContent-Type: image/png; name="{}"\n\nsecret\n'
+    names = ["=?utf-8?q?pr=C3=A9.png?=", "n" * 600, *map(str, range(23))]
+    head = (
+        f'Subject: {"s" * 600}\nFrom: {"f" * 600}\nTo: {"t" * 20_000}\nContent-Type: multipart/mixed; boundary="x"\n\n'
+    )
+    parsed = read(head + "".join(map(part.format, names)) + "--x--\n")
+    assert f"Attachments: pré.png, {'n' * 500}, 0, 1, " in parsed.text
+    assert parsed.text.endswith(", 16, 17 and 5 more")
+    assert (parsed.text.count("t"), len(parsed.title or ""), parsed.metadata) == (10_004, 500, {})
+
+
+@pytest.mark.parametrize(
+    ("head", "words"),
+    [
+        ("multipart/encrypted; boundary=x", "is encrypted"),
+        ("application/x-pkcs7-mime; smime-type=enveloped-data", "is encrypted"),
+        ("application/pkcs7-mime; smime-type=signed-data", "signed in a form that hides its text"),
+    ],
+)
+def test_eml_hidden_texts(head: str, words: str) -> None:
+    """What hides the text is told apart."""
+    with pytest.raises(ParseError, match=words):
+        read(f"From: a@example.com\nContent-Type: {head}\n\n--x\nMIIB")
+
+
+def test_an_html_body_that_is_not_needed_is_no_loss() -> None:
+    """Beside plain text an empty one is nothing to warn of; where it is the body, it is."""
+    part = "--x\nContent-Type: text/{}\n\n{}\n"
+    head = 'Subject: x\nContent-Type: multipart/alternative; boundary="x"\n\n'
+    empty = part.format("html", "<p></p>")
+    assert read(head + part.format("plain", "plain") + empty + "--x--\n").warnings == ()
+    assert read(head + empty + "--x--\n").warnings == ("the body has no text",)
+    assert read("Subject: x\nDate: Mon, 1 Jan 1500 10:00:00 +0000\n\nText").metadata == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "address", "smtp", "shown"),
+    [
+        ("Jo", "/O=X/CN=J", "j@example.com", "Jo <j@example.com>"),
+        ("", "j@example.com", "", "j@example.com"),
+        ("j@example.com", "j@example.com", "", "j@example.com"),
+        ("Jo", "j@example.com", "", "Jo <j@example.com>"),
+    ],
+)
+def test_msg_senders(name: str, address: str, smtp: str, shown: str) -> None:
+    """The address that others can write to, once."""
+    tags = {"__substg1.0_0C1A001F": name, "__substg1.0_0C1F001F": address, "__substg1.0_5D01001F": smtp}
+    given = {tag: value for tag, value in tags.items() if value}
+    assert read_msg({SUBJECT: "x", **given}).metadata["author"] == shown
+
+
+def test_msg_html_goes_before_rtf_and_may_be_text() -> None:
+    """Text of HTML is text, whatever encoding it claims; a final NUL is no part of any text."""
+    for word, claimed in (("Größe", "iso-8859-1"), ("Size", "cp037")):
+        page = f"<meta charset='{claimed}'><p>{word}"
+        assert read_msg({"__substg1.0_1013001F": page, RTF: PACKED_RTF}).text == word
+    assert read_msg({SUBJECT: "x\0", BODY: "Text\0"}).text == "Subject: x\n\nText"
+    narrow = made.msg({"__substg1.0_0037001E": b"x\0\0"})
+    assert msg.create(None, CONTEXT).parse(ParserInput(data=narrow, name="a.msg")).text == "Subject: x"
+
+
+def test_msg_properties_of_fixed_size() -> None:
+    """The code page of the body where there is none of the message; the delivery where nothing says when it was sent."""
+
+    def parsed(*properties: tuple[int, int], rest: bytes = b"") -> ParsedDocument:
+        fixed = bytes(32) + b"".join(struct.pack("<IIQ", tag, 6, value) for tag, value in properties) + rest
+        streams = {"__properties_version1.0": fixed, "__substg1.0_1000001E": "Привет, мир".encode("cp1251")}
+        return msg.create(None, CONTEXT).parse(ParserInput(data=made.compound(streams), name="a.msg"))
+
+    delivered = parsed((0x3FDE0003, 1251 + (7 << 32)), (0x0E060040, SENT), rest=b"cut off")
+    assert "Привет, мир" in delivered.text
+    assert delivered.metadata["date"] == dt.datetime(2024, 1, 17, 21, 20, tzinfo=dt.UTC)
+    assert parsed((0x3FFD0003, 1251), (0x00390040, 2**63)).metadata == {}
+
+
+def test_msg_that_is_none() -> None:
+    """Other files of the same container, and one that is cut off, are told apart; no path is tried."""
+    for data, words in (
+        (made.compound({"WordDocument": b"x"}), "no e-mail of Outlook"),
+        (made.msg({})[:300], "could not be read"),
+    ):
+        with pytest.raises(ParseError, match=words) as caught:
+            msg.create(None, CONTEXT).parse(ParserInput(data=data, name="a.msg"))
+        assert not isinstance(caught.value.__cause__, FileNotFoundError)
+
+
+def test_compressed_rtf_that_is_damaged_or_wraps() -> None:
+    """Copies may cross the end of the window of 4,096 bytes; what is too short or of another kind is refused."""
+    letters = bytes(range(65, 91)) * 160
+    plain = b"".join(b"\0" + letters[place : place + 8] for place in range(0, 4_160, 8))
+    write = (207 + 4_160) % 4_096
+    copy = bytes([0b11]) + struct.pack(">HH", (write - 300) % 4_096 << 4 | 15, (write + 17) % 4_096 << 4)
+    packed = struct.pack("<II4sI", 0, 0, b"LZFu", 0) + plain + copy + b"not read"
+    expected = letters + letters[-300 : -300 + 17]
+    assert decompress_rtf(packed, limit=10_000) == expected
+    across = bytes([0b11]) + struct.pack(">HH", 4_090 << 4 | 15, (write + 17) % 4_096 << 4)
+    window_end = (b"\0" * 207 + letters)[4_090:4_096] + letters[4_096 - 207 :][:11]
+    assert decompress_rtf(packed[: 16 + len(plain)] + across, limit=10_000) == letters + window_end
+    for data in (b"short", struct.pack("<II4sI", 0, 0, b"ZIPP", 0)):
+        with pytest.raises(ValueError, match="a compressed body"):
+            decompress_rtf(data, limit=1_000)
+    assert decompress_rtf(struct.pack("<II4sI", 9, 5, b"MELA", 0) + b"{x}ab more", limit=1_000) == b"{x}ab"
+
+
 @pytest.fixture
 def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[minirag.Workspace]:
     """Return a workspace in a folder of its own."""

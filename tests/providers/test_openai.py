@@ -19,19 +19,11 @@ from minirag.errors import (
 )
 from minirag.interfaces import LLM, LLMChunk, LLMRequest, LLMResponse, PromptMessage, ProviderContext, TokenUsage
 from minirag.providers.http.openai import OpenAIChatOptions, create_llm
-from minirag.testing.llm import LLMConformance
 from tests.servers.openai_server import OpenAIServer, Scripted, chat, failure, stream
 
 KEY = "sk-canary-5f0c1e"
 REQUEST = LLMRequest(messages=(PromptMessage("user", "How long may I return a laptop, Ms Canary-Contents?"),))
 FINISHED: Any = {"choices": [{"index": 0, "delta": {}, "finish_reason": "length"}]}
-
-
-@pytest.fixture(scope="module")
-def shared_server() -> Iterator[OpenAIServer]:
-    """A server whose answer depends on the question."""
-    with OpenAIServer(answer=lambda body: f"Yes [1]: {body['messages'][-1]['content']}") as running:
-        yield running
 
 
 @pytest.fixture
@@ -76,24 +68,6 @@ def pieces(llm: LLM, *, way: str) -> list[LLMChunk]:
 
 WAYS = pytest.mark.parametrize("way", ["generate", "stream", "agenerate", "astream"])
 STREAMS = pytest.mark.parametrize("way", ["stream", "astream"])
-
-
-class TestOpenAIChatConformance(LLMConformance):
-    """The chat model keeps every clause of `LLM`."""
-
-    credential = KEY
-
-    @pytest.fixture(autouse=True)
-    def _server(self, shared_server: OpenAIServer) -> None:
-        self.server = shared_server
-
-    def make_llm(self) -> LLM:
-        options = OpenAIChatOptions(model="small", base_url=self.server.base_url)
-        return create_llm(options, ProviderContext(credentials={"api_key": KEY}))
-
-    def make_failing_llm(self) -> LLM:
-        self.server.script(failure(401, message=f"Incorrect API key provided: {KEY}"))
-        return self.make_llm()
 
 
 @WAYS

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from minirag.errors import ProviderOptionsError, VectorIndexError
@@ -60,6 +61,28 @@ def test_options_are_checked() -> None:
         with pytest.raises(ProviderOptionsError):
             PgVectorOptions(**wrong)
     assert "hidden" not in repr(PgVectorOptions(dsn="postgresql://user:hidden@localhost/x"))
+
+
+def test_vectors_are_counted_again_only_when_some_may_have_changed(dsn: str) -> None:
+    """Another handle's apply is counted at once, without a position; without one the count of before is told again."""
+    psycopg = pytest.importorskip("psycopg")
+    space = EmbeddingSpace(provider="test", model="random", dimension=8)
+    index, other = PgVectorIndex(dsn), PgVectorIndex(dsn)
+    one, two = (each.partition(mint_scope("tenant"), "bot", space) for each in (index, other))
+    assert len(one) == len(two) == 0
+    vectors = np.eye(8, dtype=np.float32)
+    none = np.empty(0, np.int64)
+    two.apply(none, np.arange(5), vectors[:5])
+    assert len(one) == 5
+    two.apply(np.arange(3), none, vectors[:0])
+    assert len(one) == 2
+    with psycopg.connect(dsn) as connection:
+        connection.execute(f"DELETE FROM minirag_vectors_{space.fingerprint} WHERE key = 3")
+    assert len(one) == 2
+    two.clear()
+    assert len(one) == 0
+    index.close()
+    other.close()
 
 
 def test_a_server_that_is_not_there_is_said_so() -> None:

@@ -50,7 +50,7 @@ def test_every_table_is_held() -> None:
     """The tables that are held to a tenant are all those that carry one, whatever was imported first."""
     code = "from minirag.providers.sqlalchemy.postgres_schema import OF_TENANTS; print(len(OF_TENANTS))"
     printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert int(printed) == 18 == len(OF_TENANTS)
+    assert int(printed) == 21 == len(OF_TENANTS)
 
 
 def test_a_write_without_its_condition_reaches_one_tenant(world: StorageWorld) -> None:
@@ -70,6 +70,17 @@ def test_a_write_without_its_condition_reaches_one_tenant(world: StorageWorld) -
     with world.storage.read(world.rival.scope) as reader:
         assert reader.sources(world.rival.bot.id) == before
         assert reader.chat(world.rival.bot.id, world.rival.chat.id) == world.rival.chat
+
+
+def test_of_the_tenants_one_sees_oneself(world: StorageWorld) -> None:
+    """A statement that forgot the tenant finds its own row and whether it is closed, and cannot open or close it."""
+    database = world.storage._database  # type: ignore[attr-defined]  # as above
+    own = world.acme.tenant.id
+    with database.transaction(tenant_id=own, write=True) as transaction:
+        assert transaction.rows(text("SELECT id, suspended_at FROM tenants")) == [(own, None)]
+        for statement in ("UPDATE tenants SET suspended_at = NULL", "DELETE FROM tenants", "SELECT slug FROM tenants"):
+            with pytest.raises(StorageError):
+                transaction.run(text(statement))
 
 
 def test_a_user_who_cannot_take_the_role(postgres: PostgresServer, schema: str) -> None:

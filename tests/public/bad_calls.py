@@ -96,6 +96,7 @@ OPEN_SETTINGS: dict[str, list[Any]] = {
     ],
     "plugins": [5, "name", b"name", True, [5], [b"x"], {"a": 1}.keys],
     "env_credentials": bad.FLAG,
+    "prices": bad.PRICES,
     "read_only": bad.FLAG,
 }
 ROWS: dict[str, Row] = {
@@ -125,6 +126,7 @@ ROWS: dict[str, Row] = {
             "url_policy": [5, "x", {"bogus": 1}],
             "plugins": [5, "name", [5]],
             "env_credentials": [value for value in bad.FLAG if value is not None],
+            "prices": bad.PRICES,
             "registry": [5, "x", object()],
             "cache_dir": [5, b"x", "", ["x"]],
             "location": [5, b"x", ["x"]],
@@ -177,19 +179,54 @@ ROWS: dict[str, Row] = {
     "Workspace.backup": Row(
         {"path": "copy"}, {"path": [*bad.WORKSPACE, ".", "no/such/copy", "sqlite:///copy"], "include_key": bad.FLAG}
     ),
+    "Workspace.rotate_master_key": Row(),
     "Workspace.close": Row(),
+    # Whatever is wrong with a str is an attempt that failed, which is counted: only what cannot be one changes nothing.
+    "Workspace.login": Row(
+        {"tenant": "acme", "email": "ann@example.com", "password": "a long password"},
+        {
+            "tenant": [*bad.NOT_STR, "", "unknown", "Upper", "a\x00b", "a\ud800b", bad.HUGE],
+            "email": [*bad.NOT_STR, bad.HUGE],
+            "password": bad.NOT_STR,
+        },
+    ),
+    "Workspace.authenticate": Row(
+        {"token": "mrag_0"}, {"token": [*bad.TEXT, "mrag_", "x" * 71, f"mrag_{'0' * 16}_{'0' * 49}"]}
+    ),
     "Tenants.create": Row(
         {"slug": "newcomer"},
         {"slug": [*bad.without(bad.SLUG, "unknown"), "acme"], "name": bad.without(bad.TEXT, None)},
     ),
+    "Tenants.bootstrap": Row(
+        {"slug": "newcomer", "name": "New", "owner_email": "ann@example.com", "owner_password": "a long password"},
+        {
+            "slug": [*bad.without(bad.SLUG, "unknown"), "acme"],
+            "name": bad.without(bad.TEXT, None),
+            "owner_email": bad.EMAIL,
+            "owner_password": bad.PASSWORD,
+        },
+        {"owner_email": ("email",), "owner_password": ("password",)},
+    ),
     "Tenants.get": Row({"slug": "acme"}, {"slug": bad.SLUG}, {"slug": ("tenant",)}),
-    "Tenants.list": Row(),
+    "Tenants.list": Row({}, {"counts": bad.FLAG}),
+    "Tenants.suspend": Row({"slug": "acme"}, {"slug": bad.SLUG}, {"slug": ("tenant",)}),
+    "Tenants.resume": Row({"slug": "acme"}, {"slug": bad.SLUG}, {"slug": ("tenant",)}),
     "Tenants.update": Row(
         {"slug": "acme"},
-        {"slug": bad.SLUG, "name": bad.TEXT, "new_slug": [*bad.without(bad.SLUG, "unknown"), "other"]},
-        {"slug": ("tenant",), "new_slug": ("slug",)},
+        {
+            "slug": bad.SLUG,
+            "name": bad.TEXT,
+            "new_slug": [*bad.without(bad.SLUG, "unknown"), "other"],
+            "limits": bad.LIMITS,
+        },
+        {"slug": ("tenant",), "new_slug": ("slug",), "limits": ("Budget", "Limits")},
     ),
-    "Tenants.delete": Row({"slug": "acme"}, {"slug": bad.SLUG}, {"slug": ("tenant",)}),
+    "Tenants.limits": Row({"slug": "acme"}, {"slug": bad.SLUG}, {"slug": ("tenant",)}),
+    "Tenants.delete": Row({"slug": "acme"}, {"slug": bad.SLUG, "erase": bad.FLAG}, {"slug": ("tenant",)}),
+    "Erasures.list": Row(),
+    "Erasures.get": Row({"erasure_id": "unknown"}, {"erasure_id": bad.IDENTIFIER}, {"erasure_id": ("erasure",)}),
+    "Erasures.resume": Row(),
+    "Tenants.rotate_key": Row({"slug": "acme"}, {"slug": bad.SLUG}, {"slug": ("tenant",)}),
     "Tenants.export": Row(
         {"slug": "acme", "path": "acme.minirag"},
         {"slug": bad.SLUG, "path": ARCHIVE, "passphrase": bad.without(bad.TEXT, None), "progress": bad.CALLBACK},
@@ -210,6 +247,39 @@ ROWS: dict[str, Row] = {
         {"name": ("bot",), "**profile": ("create=True",)},
     ),
     "TenantSession.search": Row({"query": "laptop"}, SEARCH, {"where": FILTER}),
+    "TenantSession.issue_token": Row({}, {"name": bad.NAME, "expires_in": [*bad.EXPIRES_IN, None]}),
+    "Users.create": Row(
+        {"email": "bob@example.com", "password": "a long password"},
+        {"email": [*bad.EMAIL, "ann@example.com"], "password": bad.PASSWORD, "role": bad.MODE},
+        {"email": ("e-mail",)},
+    ),
+    "Users.get": Row({"user": "ann@example.com"}, {"user": [*bad.IDENTIFIER, "nobody@example.com"]}),
+    "Users.list": Row(),
+    "Users.update": Row(
+        {"user": "ann@example.com"},
+        {
+            "user": bad.IDENTIFIER,
+            "role": bad.without(bad.MODE, None),
+            "email": bad.without(bad.EMAIL, None),
+            "password": bad.without(bad.PASSWORD, None),
+        },
+    ),
+    "Users.export": Row({"user": "ann@example.com", "path": "ann.jsonl"}, {"user": bad.IDENTIFIER, "path": ARCHIVE}),
+    "Users.remove": Row({"user": "ann@example.com"}, {"user": bad.IDENTIFIER}),
+    "Tokens.create": Row(
+        {"user": "ann@example.com"},
+        {
+            "user": bad.IDENTIFIER,
+            "name": bad.NAME,
+            "scope": bad.MODE,
+            "bot": bad.without(bad.IDENTIFIER, None),
+            "expires_in": bad.EXPIRES_IN,
+            "expires_at": bad.EXPIRES_AT,
+        },
+    ),
+    "Tokens.list": Row({}, {"user": bad.without(bad.IDENTIFIER, None)}),
+    "Tokens.revoke": Row({"token": "0" * 16}, {"token": bad.IDENTIFIER}),
+    "Tokens.revoke_all": Row({"user": "ann@example.com"}, {"user": bad.IDENTIFIER}),
     "Bots.create": Row(
         {"name": "newcomer"},
         {"name": [*bad.TEXT, " padded ", "line\nbreak", "x" * 201, "\u202e"], "**profile": PROFILE},
@@ -218,9 +288,11 @@ ROWS: dict[str, Row] = {
     "Bots.get": Row({"name": "support"}, {"name": bad.IDENTIFIER}, {"name": ("bot",)}),
     "Bots.list": Row(),
     "Bots.update": Row({"name": "support"}, {"name": bad.IDENTIFIER, "**profile": [*PROFILE, {}]}, {"name": ("bot",)}),
-    "Bots.delete": Row({"name": "support"}, {"name": bad.IDENTIFIER}, {"name": ("bot",)}),
+    "Bots.delete": Row({"name": "support"}, {"name": bad.IDENTIFIER, "erase": bad.FLAG}, {"name": ("bot",)}),
     "UsageLedger.total": Row({}, {"bot": bad.without(bad.TEXT, None)}),
+    "UsageLedger.limits": Row(),
     "UsageLedger.events": Row({}, {"bot": bad.without(bad.TEXT, None)}),
+    "AuditLog.events": Row({}, dict.fromkeys(("action", "subject", "actor"), bad.without(bad.TEXT, None))),
     "Bot.update": Row(
         {}, {"**profile": [*PROFILE, {}, {"name": ""}, {"name": "other-bot"}, {"name": 5}, {"embedder": "minilm"}]}
     ),
@@ -311,7 +383,7 @@ ROWS: dict[str, Row] = {
         },
         {"queries": ("query",), "qrels": ("query",)},
     ),
-    "Bot.delete": Row(),
+    "Bot.delete": Row({}, {"erase": bad.FLAG}),
     "Sources.add": Row(
         {"name": "manual", "text": "Some text."},
         {
@@ -329,7 +401,9 @@ ROWS: dict[str, Row] = {
     "Sources.update": Row(
         {"source": "inline"}, {"source": bad.SOURCE, "name": bad.TEXT, "metadata": bad.METADATA, "refresh": bad.REFRESH}
     ),
-    "Sources.remove": Row({"source": "inline"}, {"source": bad.SOURCE}),
+    "Sources.remove": Row(
+        {"source": "inline"}, {"source": bad.SOURCE, "erase": bad.FLAG, "chats": [*bad.MODE, "SCRUB", "delete"]}
+    ),
     "Documents.get": Row(
         {"key": "note-1"}, {"key": bad.IDENTIFIER, "source": bad.without(bad.SOURCE, None)}, {"key": ("document",)}
     ),
@@ -349,7 +423,12 @@ ROWS: dict[str, Row] = {
     ),
     "Documents.remove": Row(
         {"*keys": "note-1"},
-        {"*keys": bad.IDENTIFIER, "source": bad.without(bad.SOURCE, None)},
+        {
+            "*keys": bad.IDENTIFIER,
+            "source": bad.without(bad.SOURCE, None),
+            "erase": bad.FLAG,
+            "chats": [*bad.MODE, "SCRUB", "delete"],
+        },
         {"*keys": ("key", "document")},
     ),
     "Chat.messages": Row(),

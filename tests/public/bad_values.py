@@ -15,11 +15,19 @@ __all__ = [
     "COUNT",
     "CREDENTIALS",
     "DOCUMENT",
+    "EMAIL",
+    "EXPIRES_AT",
+    "EXPIRES_IN",
     "FLAG",
     "IDENTIFIER",
+    "LIMITS",
     "METADATA",
     "MODE",
+    "NAME",
     "NAMED_PROVIDER",
+    "NOT_STR",
+    "PASSWORD",
+    "PRICES",
     "PROVIDER",
     "REFRESH",
     "SLUG",
@@ -118,6 +126,48 @@ WHERE: list[Any] = [
     {"a": {"$in": list(range(100_000))}},
 ]
 REFRESH: list[Any] = ["60", b"60", True, -1, -0.5, math.nan, math.inf, 10**5_000, [60], dt.timedelta(-1), Unprintable()]
+LIMITS: list[Any] = [
+    5,
+    "many",
+    b"many",
+    ["documents"],
+    True,
+    object(),
+    Unprintable(),
+    {"bogus": 1},
+    {5: 5},
+    {"documents": -1},
+    {"documents": 10**5_000},
+    {"chunks": True},
+    {"characters": math.nan},
+    {"requests": 5},
+    {"tokens": {"week": 5}},
+    {"cost": {"month": -0.01}},
+    {"cost": {"day": math.inf}},
+    {"cost": {"total": HUGE}},
+]
+PRICES: list[Any] = [
+    5,
+    True,
+    b"x",
+    ["x"],
+    object(),
+    Unprintable(),
+    "",
+    "a\x00b",
+    HUGE,
+    "no/such/prices.json",
+    Path("no/such/prices.json"),
+    {5: {"input": 1}},
+    {"gpt-4o": {"input": 1}},
+    {"x:y": 1},
+    {"x:y": {"bogus": 1}},
+    {"x:y": {"input": -1}},
+    {"x:y": {"input": math.nan}},
+    {"x:y": {"input": True}},
+    {"x:y": {"input": 10**5_000}},
+    {"x:y": {"input": 1, "output": "much"}},
+]
 PROVIDER: list[Any] = [
     5,
     1.5,
@@ -184,6 +234,46 @@ DOCUMENT: list[Any] = [
     [["nested"]],
     {"a"}.__class__,
 ]
+EMAIL: list[Any] = [
+    *TEXT,
+    "ann",
+    "@",
+    "ann@",
+    "@b.com",
+    "a@b@c.com",
+    "a b@c.com",
+    "ann@b..com",
+    "<a@b.com>",
+    "x" * 300 + "@b.com",
+]
+PASSWORD: list[Any] = [*NOT_STR, "", "short", " " * 20, "x" * 1_025, "nul\x00 nul\x00", "a\ud800" * 8, HUGE]
+NAME: list[Any] = [*NOT_STR, "a\x00b", "a\ud800b", "x" * 201, HUGE]
+"""What may be empty, but not this."""
+EXPIRES_IN: list[Any] = [
+    "60",
+    b"60",
+    True,
+    0,
+    -1,
+    math.nan,
+    math.inf,
+    10**5_000,
+    1e12,
+    [60],
+    dt.timedelta(0),
+    dt.timedelta.max,
+    Unprintable(),
+]
+EXPIRES_AT: list[Any] = [
+    5,
+    "2099-01-01",
+    True,
+    dt.date(2099, 1, 1),
+    dt.datetime(2099, 1, 1),  # noqa: DTZ001 - naive on purpose
+    dt.datetime(1999, 1, 1, tzinfo=dt.UTC),
+    dt.datetime.max.replace(tzinfo=dt.UTC),
+    Unprintable(),
+]
 CITATION: list[Any] = [5, None, "[1]", b"", {}, object(), Unprintable(), True]
 WORKSPACE: list[Any] = [
     *TEXT,
@@ -191,8 +281,7 @@ WORKSPACE: list[Any] = [
     "ftp://somewhere",
     "://",
     "mysql+bogus://h/db",
-    "sqlite://",
-    "sqlite:///:memory:",
+    "sqlite:///file::memory:?cache=shared",
 ]
 
 

@@ -17,13 +17,20 @@ __all__ = ["SNAPSHOT", "parameters", "public_classes", "public_members", "signat
 
 SNAPSHOT = Path(__file__).with_name("signatures.txt")
 _REACHED = {
-    "minirag.session": ("Bots", "UsageLedger"),
+    "minirag.session": ("Bots",),
+    "minirag.accounting": ("AuditLog", "UsageLedger"),
+    "minirag.erasures": ("Erasures",),
     "minirag.tenants": ("Tenants",),
+    "minirag.tokens": ("Tokens",),
+    "minirag.users": ("Users",),
     "minirag.sources": ("Sources",),
     "minirag.documents": ("Documents",),
     "minirag.chat": ("Chats",),
     "minirag.aio": ("AsyncAnswer", "AsyncAnswerEvent", "AsyncMessage"),
-    "minirag.aio.workspace": ("AsyncBots", "AsyncTenants", "AsyncUsageLedger"),
+    "minirag.aio.workspace": ("AsyncBots", "AsyncTenants"),
+    "minirag.aio.accounting": ("AsyncAuditLog", "AsyncUsageLedger"),
+    "minirag.aio.erasures": ("AsyncErasures",),
+    "minirag.aio.people": ("AsyncTokens", "AsyncUsers"),
     "minirag.aio.bot": ("AsyncChats", "AsyncDocuments", "AsyncSources"),
 }
 """Classes whose objects an application gets, though it never names them."""

@@ -23,6 +23,7 @@ from tests.public.signatures import parameters, public_classes, public_members
 pytestmark = pytest.mark.usefixtures("no_leaks")
 
 PAIRS = [
+    "AuditLog",
     "Bot",
     "Bots",
     "Chat",
@@ -32,7 +33,9 @@ PAIRS = [
     "Sources",
     "TenantSession",
     "Tenants",
+    "Tokens",
     "UsageLedger",
+    "Users",
     "Workspace",
 ]
 EXCEPTIONS = {
@@ -48,6 +51,7 @@ PLAIN_CALLS = {
     ("Chats", "list"),
     ("Documents", "list"),
     ("UsageLedger", "events"),
+    ("AuditLog", "events"),
 }
 """Calls that are not awaited themselves: their results are awaited, entered or iterated."""
 
@@ -117,6 +121,7 @@ def test_every_awaited_method_gives_what_its_twin_gives(folder: Path) -> None:
             assert await bot.sources.get("inline") == other.sources.get("inline")
             assert (await session.usage.total()) == twin.usage.total()
             assert [event async for event in session.usage.events()] == list(twin.usage.events())
+            assert [event async for event in session.audit.events()] == list(twin.audit.events())
         sync.close()
 
     run(main)
@@ -134,6 +139,8 @@ def test_every_writing_method_works(folder: Path) -> None:
             await ws.tenant("globex-2")
         assert (await ws.repair()).ok
         assert (await ws.backup(folder.with_name("copy"))).key == "left out"
+        assert len((await ws.rotate_master_key()).former_key_ids) == 1
+        assert (await ws.tenants.rotate_key("acme")).tenants == 1
         exported = await ws.tenants.export("acme", folder.with_name("acme.minirag"))
         assert (await ws.tenants.import_(exported.path, slug="moved")).counts == exported.counts
         session = await ws.tenant("new", create=True)

@@ -156,7 +156,7 @@ def test_no_message_shows_a_password(tmp_path: Path) -> None:
         core = opened._core
         with minirag.Workspace(
             storage=core.storage,
-            index=core.partitions._vectors,
+            index=core.partitions.vectors,
             embedder="hashing",
             location="postgresql://user:hun@ter2@localhost/db",
         ) as other:

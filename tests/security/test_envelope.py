@@ -10,7 +10,6 @@ import subprocess
 import sys
 import traceback
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 from cryptography.fernet import Fernet
@@ -115,7 +114,7 @@ def test_a_plaintext_that_is_no_record_does_not_open() -> None:
     assert VALUE not in "".join(traceback.format_exception(caught.value))
 
 
-@pytest.mark.parametrize("vault", [Vault(None)])
+@pytest.mark.parametrize("vault", [Vault()])
 @pytest.mark.parametrize(
     "call",
     [
@@ -178,13 +177,6 @@ def test_a_generated_key_is_random_and_valid() -> None:
 def test_a_key_is_given_as_text_or_bytes(form: str | bytes) -> None:
     """White space around it, as files and environment variables have it, is no part of the key."""
     assert MasterKey(form).id == MasterKey(KEY).id
-
-
-def test_a_key_is_read_from_a_path(tmp_path: Path) -> None:
-    """A `Path` names a file."""
-    path = tmp_path / "key"
-    path.write_text(f"{KEY}\n")
-    assert MasterKey(path).id == MasterKey(KEY).id
 
 
 def test_the_id_is_short_and_tells_nothing_of_the_key() -> None:

@@ -9,13 +9,14 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from minirag.errors import SecretError, SecretKeyMissingError
 from minirag.security.envelope import MasterKey, generate_secret_key
-from minirag.security.key_file import load_key_file, load_or_create_key_file
+from minirag.security.key_file import load_key_file, load_or_create_key_file, replace_key_file
 
 posix = pytest.mark.skipif(os.name != "posix", reason="POSIX permissions")
 
@@ -30,11 +31,15 @@ def no_links(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "link", refuse)
 
 
+def ids(keys: Sequence[MasterKey]) -> list[str]:
+    return [key.id for key in keys]
+
+
 def test_a_key_is_made_and_found_again(tmp_path: Path) -> None:
     """The second call reads what the first one made; nothing else is left in the folder."""
     path = tmp_path / "master.key"
     made = load_or_create_key_file(path)
-    assert load_or_create_key_file(path).id == made.id == load_key_file(path).id == MasterKey(path).id
+    assert ids(load_or_create_key_file(path)) == ids(made) == ids(load_key_file(path))
     assert [entry.name for entry in tmp_path.iterdir()] == ["master.key"]
 
 
@@ -54,7 +59,7 @@ def test_only_its_owner_may_read_it(tmp_path: Path, umask: int) -> None:
 def test_a_file_system_without_hard_links_will_do(tmp_path: Path) -> None:
     """The file is then made in place, exclusively."""
     path = tmp_path / "master.key"
-    assert load_or_create_key_file(path).id == load_or_create_key_file(path).id
+    assert ids(load_or_create_key_file(path)) == ids(load_or_create_key_file(path))
     assert [entry.name for entry in tmp_path.iterdir()] == ["master.key"]
     assert stat.S_IMODE(path.stat().st_mode) == 0o600 or os.name != "posix"
 
@@ -72,7 +77,7 @@ if sys.argv[2] == "without links":
 def work(gate, answers):
     for attempt in range(10):
         gate.wait()
-        answers.put((attempt, load_or_create_key_file(Path(sys.argv[1]) / f"{attempt}.key").id))
+        answers.put((attempt, load_or_create_key_file(Path(sys.argv[1]) / f"{attempt}.key")[0].id))
 
 fork = multiprocessing.get_context("fork")
 gate, answers = fork.Barrier(8), fork.Queue()
@@ -95,24 +100,25 @@ def test_racing_processes_agree_on_one_key(tmp_path: Path, how: str) -> None:
     )
     answers = [line.split() for line in done.stdout.splitlines()]
     assert len(answers) == 80
-    assert all(key_id == MasterKey(tmp_path / f"{attempt}.key").id for attempt, key_id in answers)
+    assert all(key_id == load_key_file(tmp_path / f"{attempt}.key")[0].id for attempt, key_id in answers)
 
 
 def test_racing_threads_agree_on_one_key(tmp_path: Path) -> None:
     """Each thread writes aside under a name of its own."""
-    path, ids, gate = tmp_path / "master.key", [], threading.Barrier(8)
+    path, gate = tmp_path / "master.key", threading.Barrier(8)
+    found: list[str] = []
 
     def work() -> None:
         gate.wait()
-        ids.append(load_or_create_key_file(path).id)
+        found.append(load_or_create_key_file(path)[0].id)
 
     threads = [threading.Thread(target=work) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert set(ids) == {MasterKey(path).id}
-    assert len(ids) == 8
+    assert set(found) == {load_key_file(path)[0].id}
+    assert len(found) == 8
 
 
 def test_a_file_that_is_being_written_is_waited_for(tmp_path: Path) -> None:
@@ -121,7 +127,7 @@ def test_a_file_that_is_being_written_is_waited_for(tmp_path: Path) -> None:
     path.write_text(key[:10])
     writer = threading.Timer(0.2, path.write_text, [key])
     writer.start()
-    assert load_or_create_key_file(path).id == MasterKey(key).id
+    assert ids(load_or_create_key_file(path)) == [MasterKey(key).id]
     writer.join()
 
 
@@ -167,7 +173,7 @@ def test_a_file_that_others_may_read_is_used_with_a_warning(tmp_path: Path, capl
     made = load_or_create_key_file(path)
     assert caplog.records == []
     path.chmod(0o644)
-    assert load_or_create_key_file(path).id == made.id
+    assert ids(load_or_create_key_file(path)) == ids(made)
     assert "(mode 0644); run: chmod 600" in caplog.text
     assert path.read_text().strip() not in caplog.text
 
@@ -183,3 +189,28 @@ def test_a_failure_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.Mon
     with pytest.raises(SecretError, match=r"master\.key' cannot be made: No space left"):
         load_or_create_key_file(tmp_path / "master.key")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_two_keys_are_read_newest_first_and_replaced_whole(tmp_path: Path) -> None:
+    """While a key is being changed the file holds both; a replaced file is for its owner alone, and nothing lies beside it."""
+    path, keys = tmp_path / "master.key", [MasterKey(generate_secret_key()) for _ in range(2)]
+    load_or_create_key_file(path)
+    replace_key_file(path, keys)
+    assert ids(load_key_file(path)) == ids(keys)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["master.key"]
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600 or os.name != "posix"
+
+
+def test_a_file_that_cannot_be_replaced_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error names the file, the old key is there still, and nothing is left beside it."""
+    path = tmp_path / "master.key"
+    made = load_or_create_key_file(path)
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "replace", refuse)
+    with pytest.raises(SecretError, match=r"master\.key' cannot be replaced: No space"):
+        replace_key_file(path, [MasterKey(generate_secret_key())])
+    assert ids(load_key_file(path)) == ids(made)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["master.key"]

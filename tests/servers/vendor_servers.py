@@ -9,56 +9,23 @@ with VendorServer(ANTHROPIC, api_key="secret") as server:
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
+from tests.servers import vendor_tools as tools
 from tests.servers.openai_server import DEFAULT_ANSWER, OpenAIServer, Recorded, Scripted
+from tests.servers.vendor_dialect import READ, WRITTEN, Dialect, dumps, plain_problem, sse
+from tests.servers.vendor_tools import Calls
 
 __all__ = ["ANTHROPIC", "AZURE", "COHERE", "DIALECTS", "GEMINI", "OLLAMA", "OPENAI", "Dialect", "VendorServer"]
-
-READ, WRITTEN = 11, 7
-
-
-@dataclass(frozen=True)
-class Dialect:
-    """How one vendor's requests, answers, streams and errors look.
-
-    Attributes:
-        root: the path of the API's root.
-        key: the header that carries the key, and what stands before it.
-        path: the path of a request, whole and streamed.
-        problem: what is wrong with a body, or None.
-        whole: an answer of a text and a reason.
-        events: the same as a stream of texts, each event ready to be sent.
-        error: an error object inside a stream, or as the body of a refusal.
-        words: the vendor's words for `stop` and `length`, and one of its others.
-        request_id: the header that carries the call's id.
-    """
-
-    name: str
-    root: str
-    key: tuple[str, str]
-    path: tuple[str, str]
-    problem: Callable[[Any], str | None]
-    whole: Callable[[str, str], Any]
-    events: Callable[[Sequence[str], str], list[bytes]]
-    error: Callable[[str], Any]
-    words: Mapping[str, str]
-    request_id: str = "x-request-id"
-    lines: bool = False
-
-    def event(self, payload: Any) -> bytes:
-        """Return a payload as an event of this vendor's streams."""
-        return _dumps(payload) + b"\n" if self.lines else _sse(payload)
 
 
 class VendorServer(OpenAIServer):
     """A server that speaks a dialect; with `api_key`, other keys are refused."""
 
     def __init__(
-        self, dialect: Dialect, *, answer: str | Callable[[Any], str] = DEFAULT_ANSWER, api_key: str | None = None
+        self, dialect: Dialect, *, answer: str | Callable[[Any], Any] = DEFAULT_ANSWER, api_key: str | None = None
     ) -> None:
         super().__init__(answer=answer, api_key=api_key)
         self.dialect = dialect
@@ -70,11 +37,18 @@ class VendorServer(OpenAIServer):
 
     def whole(self, text: str, *, word: str = "stop") -> Scripted:
         """Return a whole answer; `word` is a key of the dialect's `words`."""
-        return Scripted(body=_dumps(self.dialect.whole(text, self.dialect.words[word])))
+        return Scripted(body=dumps(self.dialect.whole(text, self.dialect.words[word])))
 
     def stream(self, *texts: str, word: str = "stop", **more: Any) -> Scripted:
         """Return a streamed answer."""
         return self.parts(*self.dialect.events(texts, self.dialect.words[word]), **more)
+
+    def calls(self, *calls: tuple[str, str, Any], streamed: bool, word: str = "calls", **more: Any) -> Scripted:
+        """Return an answer of tool calls: of id, name and arguments each."""
+        dialect, reason = self.dialect, self.dialect.words[word]
+        if streamed:
+            return self.parts(*dialect.events([], reason, Calls(calls)), **more)
+        return Scripted(body=dumps(dialect.whole("", reason, Calls(calls))))
 
     def parts(self, *parts: bytes, **more: Any) -> Scripted:
         """Return a streamed answer of exactly these bytes."""
@@ -83,7 +57,7 @@ class VendorServer(OpenAIServer):
     def refusal(self, status: int, message: str = "No.", **headers: str) -> Scripted:
         """Return a refusal in the vendor's form."""
         named = {name.replace("_", "-"): value for name, value in headers.items()}
-        body = _dumps(self.dialect.error(message))
+        body = dumps(self.dialect.error(message))
         return Scripted(status=status, headers={self.dialect.request_id: "call-1", **named}, body=body)
 
     def reply(self, request: Recorded) -> Scripted:
@@ -101,50 +75,44 @@ class VendorServer(OpenAIServer):
             return self.refusal(400, problem)
         text = self._answer if isinstance(self._answer, str) else self._answer(request.body)
         whole, streamed = self.dialect.path
-        if not (request.body.get("stream") if whole == streamed else request.path == streamed):
+        streams = request.body.get("stream") if whole == streamed else request.path == streamed
+        if isinstance(text, Calls):
+            return self.calls(*text, streamed=bool(streams))
+        if not streams:
             return self.whole(text)
         return self.stream(*(word for word in text.replace(" ", " \0").split("\0") if word))
 
 
-def _dumps(value: Any) -> bytes:
-    return json.dumps(value, ensure_ascii=False).encode()
-
-
-def _sse(payload: Any, *, name: str | None = None) -> bytes:
-    head = f"event: {name}\n".encode() if name else b""
-    return head + b"data: " + _dumps(payload) + b"\n\n"
-
-
-def _plain_problem(body: Any, *, required: set[str], optional: set[str], roles: set[str]) -> str | None:
-    """Return what is wrong with a body whose messages are `role` and `content`."""
-    if missing := required - body.keys():
-        return f"missing: {sorted(missing)}"
-    if unknown := body.keys() - required - optional:
-        return f"extra inputs are not permitted: {sorted(unknown)}"
-    for message in body["messages"]:
-        if message.keys() != {"role", "content"} or message["role"] not in roles:
-            return f"wrong message: {message['role']}"
-    return None
-
-
 def _openai_problem(body: Any) -> str | None:
     optional = {"stream", "stream_options", "temperature", "max_tokens", "max_completion_tokens"}
-    return _plain_problem(
-        body, required={"model", "messages"}, optional=optional, roles={"system", "user", "assistant"}
-    )
+    optional |= {"tools", "tool_choice", "response_format"}
+    return plain_problem(
+        body,
+        required={"model", "messages"},
+        optional=optional,
+        roles={"system", "user", "assistant"},
+        with_calls=tools.openai_message_problem,
+    ) or tools.openai_problem(body)
 
 
-def _openai_whole(text: str, word: str) -> Any:
-    choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": word}
+def _openai_whole(text: str, word: str, calls: Calls | None = None) -> Any:
+    message: dict[str, Any] = {"role": "assistant", "content": text, "refusal": None}
+    if calls:
+        message |= {"content": None, "tool_calls": tools.functions(calls), "reasoning_content": "Hm, hm."}
+    choice = {"index": 0, "message": message, "finish_reason": word}
     usage = {"prompt_tokens": READ, "completion_tokens": WRITTEN, "total_tokens": READ + WRITTEN}
     return {"id": "chatcmpl-1", "object": "chat.completion", "model": "served", "choices": [choice], "usage": usage}
 
 
-def _openai_events(texts: Sequence[str], word: str) -> list[bytes]:
-    deltas = [{"choices": [{"index": 0, "delta": {"content": text}, "finish_reason": None}]} for text in texts]
+def _openai_events(texts: Sequence[str], word: str, calls: Calls | None = None) -> list[bytes]:
+    pieces: list[Any] = [{"content": text} for text in texts]
+    if calls:
+        thoughts = [{"reasoning_content": thought} for thought in ("Hm, ", "hm.")]
+        pieces += [*thoughts, *tools.openai_deltas(calls)]
+    deltas = [{"choices": [{"index": 0, "delta": piece, "finish_reason": None}]} for piece in pieces]
     end = {"choices": [{"index": 0, "delta": {}, "finish_reason": word}]}
     usage = {"choices": [], "usage": {"prompt_tokens": READ, "completion_tokens": WRITTEN}}
-    return [*map(_sse, [*deltas, end, usage]), b"data: [DONE]\n\n"]
+    return [*map(sse, [*deltas, end, usage]), b"data: [DONE]\n\n"]
 
 
 OPENAI = Dialect(
@@ -156,14 +124,14 @@ OPENAI = Dialect(
     whole=_openai_whole,
     events=_openai_events,
     error=lambda message: {"error": {"message": message, "type": "server_error", "code": None}},
-    words={"stop": "stop", "length": "length", "other": "content_filter"},
+    words={"stop": "stop", "length": "length", "calls": "tool_calls", "other": "content_filter"},
 )
 
 
-def _azure_events(texts: Sequence[str], word: str) -> list[bytes]:
+def _azure_events(texts: Sequence[str], word: str, calls: Calls | None = None) -> list[bytes]:
     # Azure's first event tells what its filter thinks of the prompt, and has no choices.
     filtered = {"choices": [], "prompt_filter_results": [{"prompt_index": 0, "content_filter_results": {}}]}
-    return [_sse(filtered), *_openai_events(texts, word)]
+    return [sse(filtered), *_openai_events(texts, word, calls)]
 
 
 AZURE = replace(
@@ -179,31 +147,33 @@ AZURE = replace(
 
 def _anthropic_problem(body: Any) -> str | None:
     required, optional = {"model", "messages", "max_tokens"}, {"system", "temperature", "stream"}
-    return _plain_problem(body, required=required, optional=optional, roles={"user", "assistant"})
+    optional |= {"tools", "tool_choice", "output_config"}
+    roles = {"user", "assistant"}
+    return plain_problem(body, required=required, optional=optional, roles=roles) or tools.anthropic_problem(body)
 
 
-def _anthropic_whole(text: str, word: str) -> Any:
+def _anthropic_whole(text: str, word: str, calls: Calls | None = None) -> Any:
+    blocks = [{"type": "thinking", "thinking": "Hm."}, {"type": "text", "text": text}]
     return {
         "id": "msg_1",
         "type": "message",
         "role": "assistant",
         "model": "served",
-        "content": [{"type": "thinking", "thinking": "Hm."}, {"type": "text", "text": text}],
+        "content": tools.anthropic_blocks(calls) if calls else blocks,
         "stop_reason": word,
         "stop_sequence": None,
         "usage": {"input_tokens": READ - 3, "cache_read_input_tokens": 3, "output_tokens": WRITTEN},
     }
 
 
-def _anthropic_events(texts: Sequence[str], word: str) -> list[bytes]:
+def _anthropic_events(texts: Sequence[str], word: str, calls: Calls | None = None) -> list[bytes]:
     message = {**_anthropic_whole("", word), "content": [], "stop_reason": None}
     message["usage"] = {"input_tokens": READ - 3, "cache_read_input_tokens": 3, "output_tokens": 1}
     thought = {"type": "content_block_delta", "index": 0, "delta": {"type": "thinking_delta", "thinking": "Hm."}}
     deltas = [
         {"type": "content_block_delta", "index": 1, "delta": {"type": "text_delta", "text": text}} for text in texts
     ]
-    events: list[dict[str, Any]] = [
-        {"type": "message_start", "message": message},
+    blocks: list[dict[str, Any]] = [
         {"type": "content_block_start", "index": 0, "content_block": {"type": "thinking", "thinking": ""}},
         {"type": "ping"},
         thought,
@@ -211,10 +181,14 @@ def _anthropic_events(texts: Sequence[str], word: str) -> list[bytes]:
         {"type": "content_block_start", "index": 1, "content_block": {"type": "text", "text": ""}},
         *deltas,
         {"type": "content_block_stop", "index": 1},
+    ]
+    events: list[dict[str, Any]] = [
+        {"type": "message_start", "message": message},
+        *(tools.anthropic_events(calls) if calls else blocks),
         {"type": "message_delta", "delta": {"stop_reason": word}, "usage": {"output_tokens": WRITTEN}},
         {"type": "message_stop"},
     ]
-    return [_sse(event, name=event["type"]) for event in events]
+    return [sse(event, name=event["type"]) for event in events]
 
 
 ANTHROPIC = Dialect(
@@ -226,34 +200,38 @@ ANTHROPIC = Dialect(
     whole=_anthropic_whole,
     events=_anthropic_events,
     error=lambda message: {"type": "error", "error": {"type": "api_error", "message": message}},
-    words={"stop": "end_turn", "length": "max_tokens", "other": "refusal"},
+    words={"stop": "end_turn", "length": "max_tokens", "calls": "tool_use", "other": "refusal"},
     request_id="request-id",
 )
 
 
 def _gemini_problem(body: Any) -> str | None:
-    if unknown := body.keys() - {"contents", "systemInstruction", "generationConfig"}:
+    if unknown := body.keys() - {"contents", "systemInstruction", "generationConfig", "tools", "toolConfig"}:
         return f"unknown fields: {sorted(unknown)}"
-    if body["generationConfig"].keys() - {"maxOutputTokens", "temperature"}:
+    if body["generationConfig"].keys() - {"maxOutputTokens", "temperature", "responseMimeType", "responseJsonSchema"}:
         return "unknown field in generationConfig"
+    kinds = ({"text"}, {"functionCall"}, {"functionCall", "thoughtSignature"}, {"functionResponse"})
     for content in body["contents"]:
-        if content["role"] not in {"user", "model"} or not all(part.keys() == {"text"} for part in content["parts"]):
+        if content["role"] not in {"user", "model"} or not all(part.keys() in kinds for part in content["parts"]):
             return "wrong content"
-    return None
+    return tools.gemini_problem(body)
 
 
-def _gemini_whole(text: str, word: str | None) -> Any:
-    parts = [{"text": "Hm.", "thought": True}, {"text": text}]
+def _gemini_whole(text: str, word: str | None, calls: Calls | None = None) -> Any:
+    parts: list[dict[str, Any]] = [{"text": "Hm.", "thought": True}, {"text": text}]
+    if calls:
+        parts[1:] = tools.gemini_parts(calls)
     candidate = {"content": {"role": "model", "parts": parts}, "index": 0}
     usage = {"promptTokenCount": READ, "candidatesTokenCount": WRITTEN - 2, "thoughtsTokenCount": 2}
     ended = {**candidate, "finishReason": word} if word else candidate
     return {"candidates": [ended], "usageMetadata": usage, "modelVersion": "served"}
 
 
-def _gemini_events(texts: Sequence[str], word: str) -> list[bytes]:
+def _gemini_events(texts: Sequence[str], word: str, calls: Calls | None = None) -> list[bytes]:
     ended = _gemini_whole("", word)
     ended["candidates"][0].pop("content")
-    return [*(_sse(_gemini_whole(text, None)) for text in texts), _sse(ended)]
+    called = [sse(_gemini_whole("", None, calls))] if calls else []
+    return [*(sse(_gemini_whole(text, None)) for text in texts), *called, sse(ended)]
 
 
 GEMINI = Dialect(
@@ -265,26 +243,36 @@ GEMINI = Dialect(
     whole=_gemini_whole,
     events=_gemini_events,
     error=lambda message: {"error": {"code": 503, "message": message, "status": "UNAVAILABLE"}},
-    words={"stop": "STOP", "length": "MAX_TOKENS", "other": "RECITATION"},
+    words={"stop": "STOP", "length": "MAX_TOKENS", "calls": "STOP", "other": "RECITATION"},
 )
 
 
 def _ollama_problem(body: Any) -> str | None:
     if body["options"].keys() - {"num_ctx", "num_predict", "temperature"}:
         return "unknown option"
-    required = {"model", "messages", "stream", "options"}
-    return _plain_problem(body, required=required, optional=set(), roles={"system", "user", "assistant"})
+    return plain_problem(
+        body,
+        required={"model", "messages", "stream", "options"},
+        optional={"format", "tools"},
+        roles={"system", "user", "assistant"},
+        with_calls=tools.ollama_message_problem,
+    ) or tools.ollama_problem(body)
 
 
-def _ollama_whole(text: str, word: str) -> Any:
-    message = {"role": "assistant", "content": text, "thinking": "Hm."}
+def _ollama_whole(text: str, word: str, calls: Calls | None = None) -> Any:
+    message: dict[str, Any] = {"role": "assistant", "content": text, "thinking": "Hm."}
+    if calls:
+        message["tool_calls"] = tools.ollama_calls(calls)
     counts = {"prompt_eval_count": READ, "eval_count": WRITTEN, "total_duration": 1}
     return {"model": "served", "message": message, "done": True, "done_reason": word, **counts}
 
 
-def _ollama_events(texts: Sequence[str], word: str) -> list[bytes]:
-    lines = [{"model": "served", "message": {"role": "assistant", "content": text}, "done": False} for text in texts]
-    return [_dumps(line) + b"\n" for line in [*lines, _ollama_whole("", word)]]
+def _ollama_events(texts: Sequence[str], word: str, calls: Calls | None = None) -> list[bytes]:
+    messages: list[dict[str, Any]] = [{"role": "assistant", "content": text} for text in texts]
+    if calls:
+        messages += [{"role": "assistant", "content": "", "tool_calls": [call]} for call in tools.ollama_calls(calls)]
+    lines = [{"model": "served", "message": message, "done": False} for message in messages]
+    return [dumps(line) + b"\n" for line in [*lines, _ollama_whole("", word)]]
 
 
 OLLAMA = Dialect(
@@ -296,14 +284,19 @@ OLLAMA = Dialect(
     whole=_ollama_whole,
     events=_ollama_events,
     error=lambda message: {"error": message},
-    words={"stop": "stop", "length": "length", "other": "load"},
+    words={"stop": "stop", "length": "length", "calls": "stop", "other": "load"},
     lines=True,
 )
 
 
 def _cohere_problem(body: Any) -> str | None:
-    required, optional = {"model", "messages", "stream"}, {"max_tokens", "temperature"}
-    return _plain_problem(body, required=required, optional=optional, roles={"system", "user", "assistant"})
+    return plain_problem(
+        body,
+        required={"model", "messages", "stream"},
+        optional={"max_tokens", "temperature", "tools", "tool_choice", "response_format"},
+        roles={"system", "user", "assistant"},
+        with_calls=tools.cohere_message_problem,
+    ) or tools.cohere_problem(body)
 
 
 def _cohere_end(word: str) -> dict[str, Any]:
@@ -311,21 +304,27 @@ def _cohere_end(word: str) -> dict[str, Any]:
     return {"finish_reason": word, "usage": {"billed_units": {"input_tokens": 1}, "tokens": tokens}}
 
 
-def _cohere_whole(text: str, word: str) -> Any:
+def _cohere_whole(text: str, word: str, calls: Calls | None = None) -> Any:
     content = [{"type": "thinking", "thinking": "Hm."}, {"type": "text", "text": text}]
-    return {"id": "1", "message": {"role": "assistant", "content": content}, **_cohere_end(word)}
+    message: dict[str, Any] = {"role": "assistant", "content": content}
+    if calls:
+        message = {"role": "assistant", "tool_plan": "I will look.", "tool_calls": tools.functions(calls)}
+    return {"id": "1", "message": message, **_cohere_end(word)}
 
 
-def _cohere_events(texts: Sequence[str], word: str) -> list[bytes]:
+def _cohere_events(texts: Sequence[str], word: str, calls: Calls | None = None) -> list[bytes]:
     contents = [{"thinking": "Hm."}, *({"text": text} for text in texts)]
     events: list[dict[str, Any]] = [
-        {"type": "message-start", "id": "1", "delta": {"message": {"role": "assistant", "content": []}}},
         {"type": "content-start", "index": 0, "delta": {"message": {"content": {"type": "text", "text": ""}}}},
         *({"type": "content-delta", "index": 0, "delta": {"message": {"content": content}}} for content in contents),
         {"type": "content-end", "index": 0},
+    ]
+    events = [
+        {"type": "message-start", "id": "1", "delta": {"message": {"role": "assistant", "content": []}}},
+        *(tools.cohere_events(calls) if calls else events),
         {"type": "message-end", "delta": _cohere_end(word)},
     ]
-    return [_sse(event, name=event["type"]) for event in events]
+    return [sse(event, name=event["type"]) for event in events]
 
 
 COHERE = Dialect(
@@ -341,7 +340,7 @@ COHERE = Dialect(
         "message": message,
         "delta": {"error": message, "finish_reason": "ERROR"},
     },
-    words={"stop": "COMPLETE", "length": "MAX_TOKENS", "other": "TOOL_CALL"},
+    words={"stop": "COMPLETE", "length": "MAX_TOKENS", "calls": "TOOL_CALL", "other": "USER_CANCEL"},
     request_id="x-debug-trace-id",
 )
 

@@ -1,57 +1,36 @@
-"""The same programme and the same tenant on every backend: equal results, equal errors, and nothing lost on the way."""
+"""A tenant that moves from one backend to another, and a reader of a server's database."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
-
-import pytest
 
 import minirag
 from minirag import DocumentInput
-from minirag.testing import check_congruence
+from tests.backends.places import BACKENDS, place
 from tests.servers.postgres_server import PostgresServer
 
-Opener = Callable[[str], minirag.Workspace]
-REMOTE = ("sqlite+qdrant", "postgres+faiss", "postgres+pgvector")
 
-
-@pytest.fixture
-def opened(tmp_path: Path, postgres: PostgresServer) -> Iterator[Opener]:
-    """Return a function that opens a new workspace of a database and an index."""
+def test_a_tenant_moves_from_backend_to_backend(tmp_path: Path, postgres: PostgresServer) -> None:
+    """Every search finds the same, every chat says the same, and citations open, on each backend and at home again."""
     with ExitStack() as stack:
-        count = iter(range(100))
-
-        def make(backend: str) -> minirag.Workspace:
-            storage, _, index = backend.partition("+")
-            number = next(count)
-            folder = tmp_path / str(number)
-            location = str(folder)
-            if storage == "postgres":
-                location = postgres.new_database()
-            named: Any = index
-            if index == "qdrant":
-                named = {"provider": "qdrant", "options": {"path": str(folder / "qdrant")}}
-            elif backend == "postgres+pgvector":
-                named = None  # what such a database has of its own accord
-            return stack.enter_context(
-                minirag.Workspace.open(location, index=named, embedder="hashing", cache_dir=folder / "cache")
-            )
-
-        yield make
+        home, *others = [
+            stack.enter_context(stack.enter_context(place(backend, tmp_path / str(number), postgres)).open())
+            for number, backend in enumerate([*BACKENDS, BACKENDS[0]])
+        ]
+        _fill(home)
+        expected = found(home)
+        assert expected
+        for number, workspace in enumerate(others):
+            archive = tmp_path / f"{number}.zip"
+            home.tenants.export("acme", archive)
+            workspace.tenants.import_(archive)
+            assert found(workspace) == expected, workspace
+            home = workspace
 
 
-@pytest.mark.parametrize("backend", REMOTE)
-def test_every_backend_answers_as_the_embedded_one(opened: Opener, backend: str) -> None:
-    """Adding, removing, listing, searching under filters, asking and chatting, in two tenants."""
-    assert check_congruence(opened("sqlite+faiss"), opened(backend), seed=7, steps=60) > 60
-
-
-def test_a_tenant_moves_to_another_backend_and_back(opened: Opener, tmp_path: Path) -> None:
-    """Every search finds the same, every chat says the same, and citations open, in the other database and at home again."""
-    home, away, back = (opened(backend) for backend in ("sqlite+faiss", "postgres+pgvector", "sqlite+faiss"))
+def _fill(home: minirag.Workspace) -> None:
+    """Give a tenant a bot with documents and a chat."""
     bot = home.tenant("acme", create=True).bot("support", create=True, filterable=("part",))
     words = ["harbour", "kettle", "bridge", "lantern", "garden", "invoice"]
     bot.add(
@@ -63,14 +42,6 @@ def test_a_tenant_moves_to_another_backend_and_back(opened: Opener, tmp_path: Pa
         for n in range(120)
     )
     bot.chat().send("Where does the kettle of house 7 stand?")
-    home.tenants.export("acme", tmp_path / "one.zip")
-    away.tenants.import_(tmp_path / "one.zip")
-    away.tenants.export("acme", tmp_path / "two.zip")
-    back.tenants.import_(tmp_path / "two.zip")
-    expected = found(home)
-    assert expected
-    for workspace in (away, back):
-        assert found(workspace) == expected
 
 
 def found(workspace: minirag.Workspace) -> list[object]:

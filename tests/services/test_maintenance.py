@@ -13,7 +13,7 @@ import pytest
 
 import minirag
 from minirag import DocumentInput
-from minirag._services.snapshots import SnapshotFolder
+from minirag._services.snapshots import LOCK, SnapshotFolder
 from minirag.bot import Bot
 from minirag.errors import StorageError
 from minirag.providers.faiss.plan import Plan
@@ -47,7 +47,7 @@ def texts(first: int, last: int) -> list[DocumentInput]:
 
 
 def files(folder: Path) -> list[str]:
-    return sorted(path.name for path in (folder / "index").rglob("*") if path.is_file())
+    return sorted(path.name for path in (folder / "index").rglob("*") if path.is_file() and path.name != LOCK)
 
 
 def answers(bot: Bot) -> list[list[tuple[str, float]]]:

@@ -17,9 +17,11 @@ from minirag.interfaces.records import LogPosition
 from minirag.interfaces.scope import mint_scope
 from minirag.interfaces.vector_index import VectorIndex
 from minirag.providers.pgvector.index import PgVectorIndex
+from minirag.providers.pgvector.options import PgVectorOptions
 from minirag.providers.pgvector.statements import POSITIONS, table_name
 from minirag.providers.qdrant.index import QdrantIndex, create
 from minirag.providers.qdrant.options import QdrantOptions
+from minirag.providers.qdrant.partition import QdrantPartition
 from minirag.testing.vector_index_oracle import random_vectors
 
 SPACE = EmbeddingSpace(provider="test", model="random", dimension=16)
@@ -92,7 +94,9 @@ def calls(partition: Any) -> list[Callable[[], Any]]:
     vectors = random_vectors(1, 16, seed=5)
     return [
         lambda: partition.search(vectors[0], 3),
+        lambda: partition.search(vectors[0], 3, allowed=NONE),
         lambda: partition.scores(vectors[0], np.arange(3)),
+        lambda: partition.scores(vectors[0], NONE),
         lambda: partition.apply(NONE, np.arange(1), vectors),
         lambda: partition.keep(LogPosition(9, 9)),
     ]
@@ -132,11 +136,12 @@ def test_a_lost_collection_is_noticed(engine: Engine) -> None:
 
 
 def test_an_older_copy_is_noticed(engine: Engine) -> None:
-    """A sequence below the one that the handle has seen."""
-    partition = handle(engine)
+    """A sequence below the one that the handle has written, or read."""
+    partition, reader = handle(engine), handle(engine)
     partition.keep(LogPosition(4, 44))
+    assert reader.kept() == LogPosition(4, 44)
     engine.set_back(SPACE.fingerprint, 3)
-    for call in calls(partition):
+    for call in calls(partition) + calls(reader):
         with pytest.raises(PartitionLostError):
             call()
     assert handle(engine).kept() == LogPosition(3, 44)
@@ -145,10 +150,109 @@ def test_an_older_copy_is_noticed(engine: Engine) -> None:
 def test_what_another_handle_clears_is_noticed(engine: Engine) -> None:
     """Even by a handle that has seen no position yet."""
     partition = handle(engine)
-    handle(engine).clear()
-    for call in calls(partition):
+    other = handle(engine)
+    other.clear()
+    for call in (*calls(partition), partition.kept):
         with pytest.raises(PartitionLostError):
             call()
+    other.apply(NONE, np.arange(2), random_vectors(2, 16, seed=6))
+    assert len(other) == 2
+
+
+def test_who_clears_begins_anew(engine: Engine) -> None:
+    """At nothing, however far the handle had come, and goes on from there."""
+    partition = handle(engine)
+    partition.keep(LogPosition(9, 99))
+    partition.clear()
+    partition.apply(NONE, np.arange(2), random_vectors(2, 16, seed=6))
+    partition.keep(LogPosition(1, 11))
+    assert handle(engine).kept() == LogPosition(1, 11)
+
+
+def test_a_key_that_is_removed_and_added_stays(engine: Engine) -> None:
+    """Its new vector is found."""
+    partition = handle(engine)
+    old, new = random_vectors(2, 16, seed=7)
+    partition.apply(NONE, np.arange(2), np.stack([old, old]))
+    partition.apply(np.arange(2), np.arange(1), new[np.newaxis])
+    assert len(partition) == 1
+    assert partition.scores(new, np.arange(1))[0] == pytest.approx(1)
+
+
+def test_a_large_bot_gets_an_index_in_postgres(request: pytest.FixtureRequest) -> None:
+    """Unless it is told to stop; other handles notice it, and it goes with the vectors."""
+    import psycopg
+
+    dsn = request.getfixturevalue("postgres").new_database().replace("+psycopg", "")
+    index = PgVectorIndex(dsn, PgVectorOptions(index_from=10))
+    partition, other = (index.partition(mint_scope("tenant"), "bot", SPACE) for _ in range(2))
+    vectors = random_vectors(20, 16, seed=9)
+    assert partition.pending == 0
+    partition.apply(NONE, np.arange(20), vectors)
+    assert partition.pending == 20
+    partition.optimize(lambda: True)
+    assert partition.engine == "pgvector exact"
+    partition.optimize(lambda: False)
+    assert (partition.engine, partition.pending) == ("pgvector hnsw", 0)
+    assert other.search(vectors[3], 1)[0].tolist() == [3]
+    assert other.engine == "pgvector hnsw"
+    partition.clear()
+    assert partition.engine == "pgvector exact"
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        hnsw = "SELECT count(*) FROM pg_indexes WHERE indexdef LIKE '%hnsw%'"
+        assert connection.execute(hnsw).fetchone() == (0,)
+    index.close()
+
+
+def test_long_lists_are_sent_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To Qdrant: the best of all parts are found, every key is scored and removed."""
+    monkeypatch.setattr("minirag.providers.qdrant.partition._NAMED", 50)
+    index = create(QdrantOptions(path=":memory:"), ProviderContext())
+    partition = index.partition(mint_scope("tenant"), "bot", SPACE)
+    vectors = random_vectors(200, 16, seed=8)
+    partition.apply(NONE, np.arange(200), vectors)
+    assert partition.search(vectors[190], 1, allowed=np.arange(200))[0].tolist() == [190]
+    assert np.allclose(partition.scores(vectors[190], np.arange(200)), vectors @ vectors[190], atol=1e-5)
+    partition.apply(np.arange(120), NONE, NOTHING)
+    assert len(partition) == 80
+    index.close()
+
+
+def test_of_two_that_begin_at_once_the_later_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever began first takes the other's generation, and works on."""
+    write = QdrantPartition._write_position
+
+    def both_write(partition: QdrantPartition) -> int:
+        first = write(partition)
+        write(partition)
+        return first
+
+    index = create(QdrantOptions(path=":memory:"), ProviderContext())
+    with monkeypatch.context() as patched:
+        patched.setattr(QdrantPartition, "_write_position", both_write)
+        partition = index.partition(mint_scope("tenant"), "bot", SPACE)
+    partition.keep(LogPosition(1, 11))
+    assert partition.kept() == LogPosition(1, 11)
+    index.close()
+
+
+def test_a_note_that_comes_too_late_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where another process begins anew between Qdrant's two requests, its position stays at nothing."""
+    index = create(QdrantOptions(path=":memory:"), ProviderContext())
+    late, other = (index.partition(mint_scope("tenant"), "bot", SPACE) for _ in range(2))
+    check, checked = late._check, []
+
+    def check_and_let_the_other_begin(position: Any, seen: int) -> None:
+        check(position, seen)
+        if not checked:
+            other._generation = other._write_position()
+        checked.append(position)
+
+    monkeypatch.setattr(late, "_check", check_and_let_the_other_begin)
+    with pytest.raises(PartitionLostError):
+        late.keep(LogPosition(9, 99))
+    assert other.kept() == LogPosition(0, 0)
+    index.close()
 
 
 def test_two_handles_may_apply_the_same(engine: Engine) -> None:

@@ -105,8 +105,8 @@ def test_what_another_process_has_left_behind_is_taken_out(
 
 def test_what_is_cleared_while_it_is_fed_is_not_taken_for_complete(bot: minirag.Bot, server: Server) -> None:
     """Another process begins anew just before this one notes that it has fed everything."""
-    partition = bot._context.core.partitions._vectors.partition(bot._context.scope, bot.id, bot._context.load().space)
-    other = bot._context.core.partitions._vectors.partition(bot._context.scope, bot.id, bot._context.load().space)
+    partition = bot._context.core.partitions.vectors.partition(bot._context.scope, bot.id, bot._context.load().space)
+    other = bot._context.core.partitions.vectors.partition(bot._context.scope, bot.id, bot._context.load().space)
     other.clear()
     with pytest.raises(minirag.interfaces.PartitionLostError):
         partition.keep(partition.kept())

@@ -129,7 +129,7 @@ def test_searches_go_on_while_indexes_are_made(tmp_path: Path) -> None:
         for bot in bots:
             bot.add([minirag.DocumentInput(text=f"Letter {number}.", key=str(number)) for number in range(150)])
         bots[0].search("letter")
-        index = workspace._core.partitions._vectors
+        index = workspace._core.partitions.vectors
         make = index.partition
 
         def slow(*arguments: object) -> object:

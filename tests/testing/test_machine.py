@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+import zipfile
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
 
 from minirag.testing.machine import WorkspaceMachine, run_workspace_machine
-from minirag.testing.machine_listening import FACES
-from minirag.testing.machine_oracle import FOLDER, TENANTS, Given
+from minirag.testing.machine_listening import FACES, check_archive
+from minirag.testing.machine_oracle import FOLDER, TENANTS, Given, canary
 
 VARIABLE = "MINIRAG_MACHINE_PROGRAMMES"
 PROGRAMMES = 20
@@ -89,6 +91,13 @@ def _tour(machine: Machine, *, short: bool, **bot: Any) -> None:
     assert machine.cited
     machine.evaluate(tenant=tenant, name="support")
     machine.foreign_ids_are_missing_ids(**bot)
+    for email, role in (("ann@example.com", "owner"), ("bob@example.com", "member"), ("ann@example.com", "admin")):
+        machine.put_person(tenant=tenant, handle=0, email=email, role=role)
+    machine.sign_in(tenant=tenant, handle=0, email="ann@example.com")
+    machine.use_token(tenant=tenant, handle=1, email="bob@example.com", everything=short)
+    machine.remove_person(tenant=tenant, handle=1, email="bob@example.com")
+    machine.sign_in(tenant=tenant, handle=1, email="bob@example.com")
+    machine.erase(**bot, label="notes", whole=short, chats="keep" if short else "scrub", sure=0)
     machine.remove(**bot, keys=["b"], label="notes")
     machine.remove_source(**bot, label=FOLDER)
     machine.old_citations_keep_their_evidence(handle=1)
@@ -99,4 +108,21 @@ def _tour(machine: Machine, *, short: bool, **bot: Any) -> None:
     machine.everything_is_as_expected()
     machine.delete(**(bot | {"handle": int(short)}), sure=True)
     machine.create(**bot, changes={}, short=short)
+    machine.suspend(tenant=tenant, handle=0)
     machine.reopen(number=1)
+
+
+@pytest.mark.parametrize("where", ["member", "comment", "own"])
+def test_an_archive_that_tells_is_noticed(machine: Machine, where: str, tmp_path: Path) -> None:
+    """A word of another tenant in a member, or between members; what is the tenant's own is no word of another."""
+    acme, rival = TENANTS
+    archive = tmp_path / "archive"
+    machine.handles[0].tenants.export(acme, archive, progress=False)
+    check_archive(archive, forbidden=(canary(rival),))
+    with zipfile.ZipFile(archive, "a", zipfile.ZIP_DEFLATED) as changed:
+        if where == "member":
+            changed.writestr("spare", f"... {canary(rival)} ...")
+        elif where == "comment":
+            changed.comment = canary(rival).encode()
+    with pytest.raises(AssertionError, match="of another tenant"):
+        check_archive(archive, forbidden=(canary(acme if where == "own" else rival),))

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import pytest
 
-from minirag.errors import ProviderAuthenticationError
-from minirag.interfaces import LLM, LLMChunk, LLMRequest, LLMResponse, TokenUsage
+from minirag.errors import InvalidInputError, ProviderAuthenticationError
+from minirag.interfaces import LLM, LLMChunk, LLMRequest, LLMResponse, TokenUsage, ToolCall
 from minirag.testing.llm import LLMConformance
 
 SECRET = "sk-canary"
@@ -21,6 +22,7 @@ class Right(LLM):
     name = "right:echo"
 
     def generate(self, request: LLMRequest) -> LLMResponse:
+        self.check(request)
         return LLMResponse(text=request.question, usage=TokenUsage(1, 1))
 
 
@@ -141,6 +143,134 @@ class ChangesName(Right):
         return f"model-{self.count}"
 
 
+class TakesAll(Right):
+    """Breaks L9: answers as if no schema and no tool were there."""
+
+    def generate(self, request: LLMRequest) -> LLMResponse:
+        return LLMResponse(text=request.question, usage=TokenUsage(1, 1))
+
+
+class RefusesOtherwise(Right):
+    """Breaks L9: its refusal is another error."""
+
+    def check(self, request: LLMRequest) -> None:
+        raise InvalidInputError("no")
+
+
+class StreamsAll(Right):
+    """Breaks L9: only its stream forgets to check."""
+
+    def stream(self, request: LLMRequest) -> Iterator[LLMChunk]:
+        yield LLMChunk(text=request.question, usage=TokenUsage(), finish_reason="stop")
+
+
+class Skilled(Right):
+    """A model with structured output and tool calls."""
+
+    structured_output = True
+    tool_calls = True
+    text = json.dumps({"days": 30})
+    reason = "tool_calls"
+    calls: tuple[ToolCall, ...] = (ToolCall("a", "look_up_order", {"number": "A-17"}),)
+
+    def generate(self, request: LLMRequest) -> LLMResponse:
+        usage = TokenUsage(1, 1)
+        if request.output_schema is not None:
+            return LLMResponse(self.text, usage)
+        if request.tools and request.messages[-1].role != "tool":
+            return LLMResponse("", usage, finish_reason=self.reason, tool_calls=self.calls)
+        return LLMResponse(request.question, usage)
+
+
+class Prose(Skilled):
+    """Breaks L10: no JSON."""
+
+    text = "Thirty days."
+
+
+class OtherFields(Skilled):
+    """Breaks L10: JSON of another form."""
+
+    text = json.dumps({"days": "thirty"})
+
+
+class ProseInStream(Skilled):
+    """Breaks L10: only its stream is no JSON."""
+
+    def stream(self, request: LLMRequest) -> Iterator[LLMChunk]:
+        yield LLMChunk("Here it is: ")
+        yield from super().stream(request)
+
+
+class NeverCalls(Skilled):
+    """Breaks L11: calls nothing."""
+
+    calls = ()
+
+
+class InventsTools(Skilled):
+    """Breaks L11: calls what was not offered."""
+
+    calls = (ToolCall("a", "look_up_weather"),)
+
+
+class OneId(Skilled):
+    """Breaks L11: two calls cannot be told apart."""
+
+    calls = (ToolCall("a", "look_up_order"), ToolCall("a", "look_up_order"))
+
+
+class NoId(Skilled):
+    """Breaks L11: a call has no id."""
+
+    calls = (ToolCall("", "look_up_order"),)
+
+
+class TextArguments(Skilled):
+    """Breaks L11: the arguments are still text."""
+
+    calls = (ToolCall("a", "look_up_order", '{"number": "A-17"}'),)  # type: ignore[arg-type]
+
+
+class StopsToCall(Skilled):
+    """Breaks L11: the reason does not tell of the calls."""
+
+    reason = "stop"
+
+
+class ForgetsCalls(Skilled):
+    """Breaks L11: its stream has no calls."""
+
+    def stream(self, request: LLMRequest) -> Iterator[LLMChunk]:
+        response = self.generate(request)
+        yield LLMChunk(response.text, response.usage, response.finish_reason)
+
+
+class CallsTwice(Skilled):
+    """Breaks L11: each call comes with its beginning and once more whole."""
+
+    def stream(self, request: LLMRequest) -> Iterator[LLMChunk]:
+        response = self.generate(request)
+        yield LLMChunk(tool_calls=tuple(ToolCall("b", call.name) for call in response.tool_calls))
+        yield LLMChunk(response.text, response.usage, response.finish_reason, response.tool_calls)
+
+
+class RefusesResults(Skilled):
+    """Breaks L12: knows no message of the role `tool`."""
+
+    def generate(self, request: LLMRequest) -> LLMResponse:
+        assert all(message.role != "tool" for message in request.messages)
+        return super().generate(request)
+
+
+class SilentAfterResults(Skilled):
+    """Breaks L12: says nothing of the results."""
+
+    def generate(self, request: LLMRequest) -> LLMResponse:
+        response = super().generate(request)
+        return LLMResponse("", response.usage) if request.messages[-1].role == "tool" else response
+
+
 def suite_of(model: Callable[[], LLM], *, failing: Callable[[], LLM] | None = None) -> LLMConformance:
     """Return the suite for one model."""
 
@@ -180,6 +310,40 @@ def test_wrong_model_fails_by_its_clause(model: Callable[[], LLM], clause: str, 
         check()
 
 
+L9, L10 = "test_l9_what_is_not_declared_is_refused", "test_l10_text_follows_the_schema"
+L11, L12 = "test_l11_calls_are_of_offered_tools", "test_l12_results_are_answered"
+
+
+@pytest.mark.parametrize(
+    ("model", "clause", "test", "way"),
+    [
+        (TakesAll, "L9", L9, "generate"),
+        (TakesAll, "L9", L9, "agenerate"),
+        (RefusesOtherwise, "L9", L9, "generate"),
+        (StreamsAll, "L9", L9, "stream"),
+        (Prose, "L10", L10, "generate"),
+        (OtherFields, "L10", L10, "astream"),
+        (ProseInStream, "L10", L10, "stream"),
+        (NeverCalls, "L11", L11, "generate"),
+        (InventsTools, "L11", L11, "generate"),
+        (OneId, "L11", L11, "generate"),
+        (NoId, "L11", L11, "generate"),
+        (TextArguments, "L11", L11, "generate"),
+        (StopsToCall, "L11", L11, "agenerate"),
+        (ForgetsCalls, "L11", L11, "stream"),
+        (CallsTwice, "L11", L11, "stream"),
+        (RefusesResults, "L12", L12, "generate"),
+        (SilentAfterResults, "L12", L12, "astream"),
+    ],
+)
+def test_wrong_tools_and_schemas_fail_by_their_clause(
+    model: Callable[[], LLM], clause: str, test: str, way: str
+) -> None:
+    """The suite names the clause on structured output or tool calls that a wrong model breaks."""
+    with pytest.raises(AssertionError, match=f"^{clause}: "):
+        getattr(suite_of(model), test)(way)
+
+
 @pytest.mark.parametrize("failing", [Right, ForeignError, ShowsKey])
 @pytest.mark.parametrize("way", ["generate", "stream", "agenerate", "astream"])
 def test_wrong_failures_fail_l6(failing: Callable[[], LLM], way: str) -> None:
@@ -193,6 +357,16 @@ class TestRight(LLMConformance):
 
     def make_llm(self) -> LLM:
         return Right()
+
+    def make_failing_llm(self) -> LLM:
+        return Refuses()
+
+
+class TestSkilled(LLMConformance):
+    """A model that writes only `name` and `generate`, and declares both abilities, keeps every clause too."""
+
+    def make_llm(self) -> LLM:
+        return Skilled()
 
     def make_failing_llm(self) -> LLM:
         return Refuses()

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -391,10 +395,130 @@ class MovesNoHistory(Wrong):
         reader.stored_versions = lambda bot_id: ([row for row in rows if row.current] for rows in right(bot_id))
 
 
+class LogsOfOthers(Wrong):
+    """Breaks S39: the log of every tenant is one."""
+
+    def spoil(self, reader: Any) -> None:
+        right = reader.audit_events
+
+        def audit_events(**named: Any) -> Any:
+            found = right(**named)
+            for scope in self.scopes():
+                with SqlAlchemyStorage.read(self, scope) as other:
+                    found += [event for event in other.audit_events(**named) if event not in found]
+            return found
+
+        reader.audit_events = audit_events
+
+
+class TakesPrefixes(Wrong):
+    """Breaks S39: whose name begins like an actor's is taken for it."""
+
+    def spoil(self, reader: Any) -> None:
+        right = reader.audit_events
+        reader.audit_events = lambda *, actor=None, **named: [
+            event for event in right(**named) if event.actor.startswith(actor or "")
+        ]
+
+
+class RoundsLimits(Wrong):
+    """Breaks S40: amounts of money are kept as floats."""
+
+    def spoil(self, reader: Any) -> None:
+        right = reader.limits
+
+        def limits() -> Any:
+            found = right()
+            day = found and found.cost.day
+            if day is None:
+                return found
+            return found.model_copy(update={"cost": found.cost.model_copy(update={"day": Decimal(float(day))})})
+
+        reader.limits = limits
+
+
+class HoldsForOthers(Wrong):
+    """Breaks S40: documents are counted that were removed."""
+
+    def spoil(self, reader: Any) -> None:
+        right, most = reader.held, [0]
+
+        def held() -> Any:
+            found = right()
+            most[0] = max(most[0], found.documents)
+            return replace(found, documents=most[0])
+
+        reader.held = held
+
+
+class ForgetsReservations(Wrong):
+    """Breaks S41: a call counts only when it has ended."""
+
+    def spoil(self, reader: Any) -> None:
+        right = reader.spent
+        reader.spent = lambda *, since, alive_since: right(since=since, alive_since=alive_since + timedelta(days=1))
+
+
+class RemembersTheDead(Wrong):
+    """Breaks S41: what a died process has reserved is never free again."""
+
+    def spoil(self, reader: Any) -> None:
+        right = reader.spent
+        reader.spent = lambda *, since, alive_since: right(since=since, alive_since=alive_since - timedelta(days=1))
+
+
 def _everything() -> Any:
     from minirag.models.filters import And
 
     return And(())
+
+
+class SearchesTheClosed(Wrong):
+    """Breaks S42: a search is not told that its tenant is closed."""
+
+    def spoil(self, reader: Any) -> None:
+        right = reader.search_state
+
+        def search_state(bot_id: str) -> Any:
+            state = right(bot_id)
+            return state and dataclasses.replace(state, suspended=False)
+
+        reader.search_state = search_state
+
+
+class ClosesAll(Wrong):
+    """Breaks S42: where one tenant is closed all are."""
+
+    def spoil(self, reader: Any) -> None:
+        def suspended() -> bool:
+            with self.directory() as directory:
+                return any(tenant.suspended_at is not None for tenant in directory.tenants())
+
+        reader.suspended = suspended
+
+
+class ShowsAllChats(Wrong):
+    """Breaks S43: whoever asks for one person's chats is given everybody's."""
+
+    def spoil(self, reader: Any) -> None:
+        right = reader.chats
+        reader.chats = lambda bot_id, *, user_id=None, **page: right(bot_id, **page)
+
+
+class CountsForAll(Wrong):
+    """Breaks S44: every tenant holds what the first one holds."""
+
+    @contextmanager
+    def directory(self, *, write: bool = False) -> Iterator[Any]:
+        with super().directory(write=write) as directory:
+            right = directory.tenant_counts
+
+            def tenant_counts() -> Any:
+                held = right()
+                return dict.fromkeys(held, next(iter(held.values())))
+
+            directory.tenant_counts = tenant_counts  # type: ignore[method-assign]
+            yield directory
 
 
 @pytest.mark.parametrize(
@@ -405,7 +529,8 @@ def _everything() -> Any:
         (FeedsTwice, 11), (IgnoresFilter, 12),
         (MatchesAnything, 12), (ForgetsToDeclare, 12), (ListsTooMany, 12), (OrdersAnything, 13), (OneWriter, 14), (NeverCloses, 15),
         (AlwaysWrites, 16), (FindsFaults, 17), (RepairsTooMuch, 18), (CopiesTornly, 19), (MixesSpaces, 20), (TakesVectorsOfTheGone, 21), (DropsTooMuch, 22), (KeepsShares, 23),
-        (RemembersBots, 24), (MovesNoHistory, 25),
+        (RemembersBots, 24), (MovesNoHistory, 25), (LogsOfOthers, 39), (TakesPrefixes, 39), (RoundsLimits, 40), (HoldsForOthers, 40), (ForgetsReservations, 41), (RemembersTheDead, 41),
+        (SearchesTheClosed, 42), (ClosesAll, 42), (ShowsAllChats, 43), (CountsForAll, 44),
     ],
 )  # fmt: skip
 def test_wrong_storage_fails_by_its_clause(wrong: type[Wrong], clause: int, tmp_path: Path) -> None:

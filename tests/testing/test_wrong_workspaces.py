@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -162,12 +163,28 @@ def embedders_are_shared_wrongly(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Engines, "embedder", mixed)
 
 
+def the_log_remembers_everybody(patch: pytest.MonkeyPatch) -> None:
+    """Break isolation: a debug line of one tenant's search shows what bots were asked for before, by whomever."""
+    from minirag import session
+
+    find, seen = session.find_bot, set()
+
+    def chatty(context: Any, name: Any) -> Any:
+        logging.getLogger("minirag.session").debug("a bot is looked for, after %s", sorted(seen))
+        record = find(context, name)
+        seen.add(record.profile.system_prompt)
+        return record
+
+    patch.setattr(session, "find_bot", chatty)
+
+
 WRONG: list[Patch] = [
     removals_are_not_logged,
     filters_are_dropped,
     partitions_do_not_follow,
     evidence_is_anybodys,
     messages_name_the_neighbours,
+    the_log_remembers_everybody,
     fusion_uses_old_postings,
     stale_documents_stay_stale,
     chunks_begin_one_too_late,

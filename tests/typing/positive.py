@@ -57,7 +57,15 @@ def workspaces(embedder: MyEmbedder, llm: MyLLM) -> None:
     assert_type(workspace.tenants.list(), Sequence[minirag.Tenant])
     assert_type(workspace.tenants.update("acme", name="Acme"), minirag.Tenant)
     assert_type(workspace.tenants.delete("acme"), None)
+    made = workspace.tenants.bootstrap("acme", None, "ann@example.com", "a long password")
+    assert_type(made.token, str | None)
+    assert_type(workspace.login("acme", "ann@example.com", "a long password").issue_token(), minirag.ApiToken)
     session = workspace.tenant("acme", create=True)
+    assert_type(session.users.create("bob@example.com", "a long password", "admin"), minirag.User)
+    assert_type(session.users.list(), Sequence[minirag.User])
+    assert_type(session.tokens.create(made.owner, scope="write", bot=session.bot("b")).token, str | None)
+    assert_type(session.tokens.revoke_all("bob@example.com"), int)
+    assert_type(workspace.authenticate("mrag_").principal.role, Literal["owner", "admin", "member"] | None)
     assert_type(session, minirag.TenantSession)
     assert_type(session.tenant, minirag.Tenant)
     assert_type(session.bot("support"), minirag.Bot)
@@ -66,6 +74,8 @@ def workspaces(embedder: MyEmbedder, llm: MyLLM) -> None:
     assert_type(session.search("query", k=5), minirag.SearchResults)
     assert_type(session.usage.total(), minirag.UsageTotal)
     assert_type(session.usage.events(), Iterator[minirag.UsageEvent])
+    assert_type(session.usage.limits(), minirag.LimitsUse)
+    assert_type(session.audit.events(action="bot.created"), Iterator[minirag.AuditEvent])
 
 
 def bots(bot: minirag.Bot, scope: TenantScope, mode: SearchMode) -> None:
@@ -114,6 +124,9 @@ def bots(bot: minirag.Bot, scope: TenantScope, mode: SearchMode) -> None:
     assert_type(bot.documents.text("key", version_id="v"), str)
     assert_type(bot.documents.versions("key"), Sequence[minirag.DocumentVersion])
     assert_type(bot.documents.remove("a", "b"), int)
+    assert_type(bot.documents.remove("a", erase=True, chats="keep"), minirag.ErasureReceipt)
+    assert_type(bot.sources.remove("site", erase=True), minirag.ErasureReceipt)
+    assert_type(bot.delete(erase=True), minirag.ErasureReceipt)
     assert_type(bot.documents.count(source=source), int)
     assert_type(scope.tenant_id, str)
 

@@ -15,7 +15,7 @@ def minirag_storages() -> list[ProviderSpec]:
             name="sqlalchemy",
             factory="minirag.providers.sqlalchemy.storage:create",
             options="minirag.providers.sqlalchemy.storage:SqlAlchemyOptions",
-            summary="SQLite in a folder, or PostgreSQL by its SQLAlchemy URL",
+            summary="SQLite in a folder or in memory, or PostgreSQL by its SQLAlchemy URL",
             requires=("sqlalchemy", "alembic"),
         )
     ]

@@ -76,6 +76,7 @@ class ApiConnection:
             timeout=options.timeout,
             max_retries=options.max_retries,
             secrets=list(context.credentials.values()),
+            policy=context.url_policy,
         )
 
     def headers(self, name: str = "Authorization", *, prefix: str = "Bearer ") -> dict[str, str]:

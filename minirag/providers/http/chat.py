@@ -10,13 +10,15 @@ from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from minirag.errors import ProviderError
+from minirag.errors import ProviderError, ProviderOptionsError
 from minirag.interfaces.llm import LLM, LLMChunk, LLMRequest, LLMResponse, TokenUsage
 from minirag.interfaces.specs import ProviderContext
+from minirag.interfaces.tools import ToolCall
 from minirag.providers.http.api_connection import ApiConnection, ApiOptions
 from minirag.providers.http.client import Call, Reply
+from minirag.providers.http.tool_calls import CallAssembly, CallPart, is_json
 
-__all__ = ["ApiChat", "Piece", "count", "joined_text"]
+__all__ = ["ApiChat", "Piece", "contents", "count", "joined_text"]
 
 _DONE = "[DONE]"
 
@@ -30,6 +32,8 @@ class Piece:
         input_tokens: tokens read so far, None if this piece does not say.
         output_tokens: tokens written so far, None if this piece does not say.
         done: whether no event comes after this one.
+        calls: tool calls, or pieces of them.
+        refused: whether the model refuses to answer, where that is no finish reason.
     """
 
     text: str = ""
@@ -38,6 +42,8 @@ class Piece:
     output_tokens: int | None = None
     model: str = ""
     done: bool = False
+    calls: tuple[CallPart, ...] = ()
+    refused: bool = False
 
 
 class ApiChat(LLM):
@@ -56,11 +62,21 @@ class ApiChat(LLM):
     error_statuses: ClassVar[Mapping[str, int]] = {}
     """The HTTP status that each type of error object would have had, had it not come inside a stream."""
 
+    forces_tools: ClassVar[bool] = True
+    """Whether the API can make a model call a tool."""
+
+    schema_beside_tools: ClassVar[bool] = True
+    """Whether the API takes a schema for the answer and tools in one request."""
+
+    structured_output: bool = True
+    tool_calls: bool = True
+
     text_place: ClassVar[str]
     """Where the text of a whole answer is, for a message."""
 
     def __init__(self, options: ApiOptions, context: ProviderContext) -> None:
         self._name = f"{options.provider}:{options.model}"
+        self._provider = options.provider
         self._model = options.model
         self._connection = ApiConnection(options, context)
         self._client = self._connection.client
@@ -91,20 +107,30 @@ class ApiChat(LLM):
         status = self.error_statuses.get(kind) if isinstance(kind, str) else None
         return self._client.failures.in_stream(payload, sent=call.contents, request_id=request_id, status=status)
 
+    def check(self, request: LLMRequest) -> None:
+        """Raise `ProviderOptionsError` if the request wants what the model or its API cannot."""
+        super().check(request)
+        if not self.forces_tools and request.tool_choice not in {"auto", "none"}:
+            problem = f"{self._name!r} cannot be made to call a tool; leave `tool_choice` at 'auto'"
+            raise ProviderOptionsError(problem, provider=self._provider)
+        if not self.schema_beside_tools and request.tools and request.output_schema is not None:
+            problem = f"{self._name!r} takes `output_schema` or `tools`, not both in one request"
+            raise ProviderOptionsError(problem, provider=self._provider)
+
     def generate(self, request: LLMRequest) -> LLMResponse:
         """Return the whole answer."""
-        call = self._call(request)
-        return self._response(self._client.post(call), call=call)
+        call = self._checked_call(request)
+        return self._response(self._client.post(call), call=call, request=request)
 
     async def agenerate(self, request: LLMRequest) -> LLMResponse:
         """Return the whole answer without blocking the event loop."""
-        call = self._call(request)
-        return self._response(await self._client.apost(call), call=call)
+        call = self._checked_call(request)
+        return self._response(await self._client.apost(call), call=call, request=request)
 
     def stream(self, request: LLMRequest) -> Generator[LLMChunk, None, None]:
         """Yield the answer as it is written. Closing the generator closes the connection."""
-        call = self._call(request, stream=True)
-        answer = _StreamedAnswer(self, call=call)
+        call = self._checked_call(request, stream=True)
+        answer = _StreamedAnswer(self, call=call, request=request)
         with contextlib.closing(self._client.stream(call)) as events:
             for event in events:
                 if text := answer.read(event):
@@ -115,8 +141,8 @@ class ApiChat(LLM):
 
     async def astream(self, request: LLMRequest) -> AsyncGenerator[LLMChunk, None]:
         """Yield the answer as it is written, without blocking the event loop."""
-        call = self._call(request, stream=True)
-        answer = _StreamedAnswer(self, call=call)
+        call = self._checked_call(request, stream=True)
+        answer = _StreamedAnswer(self, call=call, request=request)
         async with contextlib.aclosing(self._client.astream(call)) as events:
             async for event in events:
                 if text := answer.read(event):
@@ -133,16 +159,48 @@ class ApiChat(LLM):
         """Close the connections of the running event loop."""
         await self._client.aclose()
 
-    def _response(self, reply: Reply, *, call: Call) -> LLMResponse:
+    def _checked_call(self, request: LLMRequest, *, stream: bool = False) -> Call:
+        self.check(request)
+        return self._call(request, stream=stream)
+
+    def _state(self, call: ToolCall) -> str:
+        """Return what this vendor wants to see again with a call; nothing for a call that another vendor's model made."""
+        provider, _, state = call.vendor_state.partition(":")
+        return state if provider == self._provider else ""
+
+    def _response(self, reply: Reply, *, call: Call, request: LLMRequest) -> LLMResponse:
         piece = self._piece(
             reply, self._answer, call=call, malformed=f"an answer without {self.text_place}", payload=reply.payload
         )
+        assembly = CallAssembly()
+        assembly.add(piece.calls)
+        reason = "refusal" if piece.refused else self._reason(piece.finish_reason)
+        reason, calls = self._end(request, reason, text=piece.text, calls=assembly, request_id=reply.request_id)
         return LLMResponse(
             text=piece.text,
             usage=TokenUsage(piece.input_tokens or 0, piece.output_tokens or 0),
-            finish_reason=self._reason(piece.finish_reason),
+            finish_reason=reason,
             model=piece.model or self._model,
+            tool_calls=calls,
         )
+
+    def _end(
+        self, request: LLMRequest, reason: str, *, text: str, calls: CallAssembly, request_id: str | None
+    ) -> tuple[str, tuple[ToolCall, ...]]:
+        """Return why an answer ended, and its tool calls. Raises `ProviderResponseError` if it is not as asked for."""
+        failures = self._client.failures
+        # A model that was offered none may have been by `extra_body`, and its calls are nobody's business here.
+        if request.tools and calls.has_calls:
+            if reason == "length":
+                raise failures.cut_short(request_id=request_id)
+            try:
+                made = calls.finish(request.tools, provider=self._provider)
+            except ValueError as problem:
+                raise failures.unfit(str(problem), request_id=request_id) from None
+            return ("tool_calls" if reason == "stop" else reason), made
+        if request.output_schema is not None and reason == "stop" and not is_json(text):
+            raise failures.unfit("a text that is no JSON, though a schema was given", request_id=request_id)
+        return reason, ()
 
     def _piece(self, reply: Reply, read: Callable[[Any], Piece], *, call: Call, malformed: str, payload: Any) -> Piece:
         if error := self._error(payload, call=call, request_id=reply.request_id):
@@ -166,8 +224,12 @@ class ApiChat(LLM):
 class _StreamedAnswer:
     """What the events of a stream have told so far."""
 
-    def __init__(self, chat: ApiChat, *, call: Call) -> None:
+    def __init__(self, chat: ApiChat, *, call: Call, request: LLMRequest) -> None:
         self.done = False
+        self._request = request
+        self._texts: list[str] = []
+        self._calls = CallAssembly()
+        self._refused = False
         self._chat = chat
         self._call = call
         self._read: int | None = None
@@ -191,15 +253,36 @@ class _StreamedAnswer:
         self._finish_reason = piece.finish_reason or self._finish_reason
         self._read = self._read if piece.input_tokens is None else piece.input_tokens
         self._written = self._written if piece.output_tokens is None else piece.output_tokens
+        self._calls.add(piece.calls)
+        self._refused = self._refused or piece.refused
+        if self._request.output_schema is not None:
+            self._texts.append(piece.text)
         return piece.text
 
     def last_chunk(self) -> LLMChunk:
-        """Return the chunk that ends the answer. Raises `ProviderResponseError` if the stream was cut off."""
+        """Return the chunk that ends the answer.
+
+        Raises:
+            ProviderResponseError: the stream was cut off, or what came is not as asked for.
+        """
         if not self.done and self._finish_reason is None:
             raise self._chat._client.failures.cut_off(request_id=self._request_id)
         counted = self._read is not None or self._written is not None
         usage = TokenUsage(self._read or 0, self._written or 0) if counted else None
-        return LLMChunk(usage=usage, finish_reason=self._chat._reason(self._finish_reason))
+        reason, calls = self._chat._end(
+            self._request,
+            "refusal" if self._refused else self._chat._reason(self._finish_reason),
+            text="".join(self._texts),
+            calls=self._calls,
+            request_id=self._request_id,
+        )
+        return LLMChunk(usage=usage, finish_reason=reason, tool_calls=calls)
+
+
+def contents(request: LLMRequest) -> list[str]:
+    """Return the texts of a request that no error message may repeat."""
+    calls = (call for message in request.messages for call in message.tool_calls)
+    return [*(message.content for message in request.messages), *(str(dict(call.arguments)) for call in calls)]
 
 
 def joined_text(content: Any) -> str:

@@ -18,7 +18,9 @@ from urllib.parse import urlsplit
 import httpx
 
 from minirag.errors import ProviderError, ProviderRateLimitError
+from minirag.models.urls import UrlPolicy
 from minirag.providers.http.failures import Failures, request_id, wait_asked
+from minirag.providers.http.guarded_transport import AsyncGuardedTransport, GuardedTransport
 from minirag.providers.http.json_lines import LineParser
 from minirag.providers.http.server_sent_events import EventParser
 
@@ -85,13 +87,21 @@ class HttpClient:
         provider: the provider's name, for errors.
         timeout: seconds of silence after which a call is given up.
         secrets: values that must not appear in any message.
+        policy: which addresses may be connected to; each is checked as it is connected to, and no proxy is used. None for any.
 
     Attributes:
         on_refusal: called after every status 429, before it is waited.
     """
 
     def __init__(
-        self, *, provider: str, base_url: str, timeout: float, max_retries: int, secrets: Sequence[str]
+        self,
+        *,
+        provider: str,
+        base_url: str,
+        timeout: float,
+        max_retries: int,
+        secrets: Sequence[str],
+        policy: UrlPolicy | None = None,
     ) -> None:
         self.on_refusal: Callable[[], None] | None = None
         self.failures = Failures(provider=provider, base_url=base_url, timeout=timeout, secrets=secrets)
@@ -100,8 +110,9 @@ class HttpClient:
         self._settings: dict[str, Any] = {
             "timeout": httpx.Timeout(timeout, connect=min(_CONNECT_SECONDS, timeout)),
             "follow_redirects": False,
-            "trust_env": not _is_loopback(base_url),
+            "trust_env": policy is None and not _is_loopback(base_url),
         }
+        self._policy = policy
         self._lock = threading.Lock()
         self._ssl_context: ssl.SSLContext | None = None
         self._client: httpx.Client | None = None
@@ -261,7 +272,9 @@ class HttpClient:
     def _sync_client(self) -> httpx.Client:
         with self._lock:
             if self._client is None:
-                self._client = httpx.Client(**self._settings, verify=self._verification())
+                verification = self._verification()
+                transport = None if self._policy is None else GuardedTransport(self._policy, verification)
+                self._client = httpx.Client(**self._settings, verify=verification, transport=transport)
             return self._client
 
     def _verification(self) -> ssl.SSLContext:
@@ -288,7 +301,8 @@ class HttpClient:
                 del self._async_clients[other]
             entry = self._async_clients.get(loop)
         if entry is None:
-            keeper = _keep(httpx.AsyncClient(**self._settings, verify=verification))
+            transport = None if self._policy is None else AsyncGuardedTransport(self._policy, verification)
+            keeper = _keep(httpx.AsyncClient(**self._settings, verify=verification, transport=transport))
             entry = (await anext(keeper), keeper)  # it does not suspend, so no other task comes between
             with self._lock:
                 self._async_clients[loop] = entry

@@ -104,6 +104,16 @@ class Failures:
         message = f"{self._place} sent {what}; check that `base_url` speaks this API"
         return ProviderResponseError(message, provider=self._provider, request_id=request_id)
 
+    def unfit(self, what: str, *, request_id: str | None = None) -> ProviderError:
+        """Return the error of an answer that the model got wrong, and may get right the next time."""
+        message = f"{self._place} sent {what}; try again, or take another model"
+        return ProviderResponseError(message, provider=self._provider, retryable=True, request_id=request_id)
+
+    def cut_short(self, *, request_id: str | None = None) -> ProviderError:
+        """Return the error of a tool call that the limit of tokens cut off: it would be so again."""
+        message = f"{self._place} reached the limit of tokens within a tool call; raise `max_tokens`"
+        return ProviderResponseError(message, provider=self._provider, request_id=request_id)
+
     @property
     def _place(self) -> str:
         return f"{self._provider} at {self._base_url}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 import ssl
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
@@ -17,6 +18,7 @@ import httpx
 from minirag.errors import BlockedAddressError, FetchError, InvalidInputError
 from minirag.interfaces.fetcher import Fetched, Fetcher
 from minirag.models.urls import UrlPolicy, display_url, normalize_url, split_url
+from minirag.providers.http.addresses import allowed_addresses
 from minirag.providers.http.guarded_network import AsyncGuardedNetwork, Deadline, GuardedNetwork
 
 __all__ = ["HttpFetcher", "create_fetcher"]
@@ -46,6 +48,18 @@ class HttpFetcher(Fetcher):
     def __init__(self, policy: UrlPolicy, *, ssl_context: ssl.SSLContext | None = None) -> None:
         self._policy = policy
         self._ssl_context = ssl_context
+
+    def check(self, url: str) -> None:
+        """Raise if `url` may not be read, as its host's name resolves now."""
+        visit = _Visit(url, policy=self._policy)
+        parts = split_url(visit.url)
+        host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
+        try:
+            resolved = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except OSError as problem:
+            raise FetchError(f"{visit.shown}: its host has no address") from problem
+        with _translated(visit):
+            allowed_addresses(host, port=port, resolved=resolved, policy=self._policy)
 
     def fetch(self, url: str) -> Fetched:
         """Return the page at `url`."""

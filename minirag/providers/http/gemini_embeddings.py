@@ -51,7 +51,7 @@ class GeminiEmbeddingOptions(ApiEmbeddingOptions):
 class GeminiEmbedder(ApiEmbedder):
     """A Gemini embedding model."""
 
-    # What Google names as the limit of one request to its embedding models.
+    # What Google names as the limit of one request to these models at Vertex; for this API it names none.
     most_request_tokens: ClassVar[int] = 20_000
 
     def __init__(self, options: GeminiEmbeddingOptions, context: ProviderContext) -> None:

@@ -32,10 +32,10 @@ class JinaEmbeddingOptions(ApiEmbeddingOptions):
     own_fields: ClassVar[frozenset[str]] = frozenset(
         {"dimensions", "embedding_type", "input", "late_chunking", "model", "task"}
     )
-    # Source: Jina's model cards. Both shorten their vectors to any number of dimensions from 32 or 128 on.
+    # Source: Jina's announcement of version 3, which is cut anywhere, and its page of version 4, which names the lengths.
     known_models: ClassVar[Mapping[str, KnownModel]] = {
         "jina-embeddings-v3": KnownModel(1024, 8192, dimensions=None),
-        "jina-embeddings-v4": KnownModel(2048, 32_768, dimensions=None),
+        "jina-embeddings-v4": KnownModel(2048, 32_768, dimensions=(128, 256, 512, 1024, 2048)),
     }
 
     task_field: ClassVar[str] = "task"

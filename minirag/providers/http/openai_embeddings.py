@@ -10,11 +10,11 @@ from minirag.providers.http.api_embeddings import ApiEmbedder, ApiEmbeddingOptio
 
 __all__ = ["OPENAI_MODELS", "OpenAIEmbedder", "OpenAIEmbeddingOptions"]
 
-# Source: OpenAI's guide "Vector embeddings".
+# Source: OpenAI's guide "Vector embeddings"; the tokens, its reference "Create embeddings".
 OPENAI_MODELS: Mapping[str, KnownModel] = {
-    "text-embedding-3-small": KnownModel(1536, 8191, dimensions=None),
-    "text-embedding-3-large": KnownModel(3072, 8191, dimensions=None),
-    "text-embedding-ada-002": KnownModel(1536, 8191),
+    "text-embedding-3-small": KnownModel(1536, 8192, dimensions=None),
+    "text-embedding-3-large": KnownModel(3072, 8192, dimensions=None),
+    "text-embedding-ada-002": KnownModel(1536, 8192),
 }
 
 

@@ -10,9 +10,10 @@ __all__ = ["DeepSeekOptions", "GroqOptions", "MistralOptions", "OpenRouterOption
 
 
 class DeepSeekOptions(OpenAIChatOptions):
-    """Options of a model at DeepSeek."""
+    """Options of a model at DeepSeek, which promises JSON but takes no schema for it."""
 
     provider: ClassVar[str] = "deepseek"
+    offers_schemas: ClassVar[bool] = False
     base_url: str = "https://api.deepseek.com"
 
 

@@ -114,6 +114,7 @@ class Extractive(LLM):
 
     def _pieces(self, request: LLMRequest) -> list[str]:
         """Return the answer cut between sentences, or nothing if the passages do not support one."""
+        self.check(request)
         candidates = _candidates(request.question, request.passages)
         if not candidates or not candidates[0].supported:
             return []

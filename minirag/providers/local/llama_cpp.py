@@ -84,6 +84,7 @@ class LlamaCpp(LLM):
 
     def stream(self, request: LLMRequest) -> Iterator[LLMChunk]:
         """Yield the answer as it is written. Closing the iterator stops the model at its next token."""
+        self.check(request)
         pieces: queue.SimpleQueue[LLMChunk | BaseException | None] = queue.SimpleQueue()
         call = _Call(self._model, self._fields(request), pieces.put)
         try:
@@ -101,6 +102,7 @@ class LlamaCpp(LLM):
 
     async def astream(self, request: LLMRequest) -> AsyncIterator[LLMChunk]:
         """Yield the answer as it is written. Closing the iterator stops the model at its next token."""
+        self.check(request)
         loop = asyncio.get_running_loop()
         pieces: asyncio.Queue[LLMChunk | BaseException | None] = asyncio.Queue()
 

@@ -172,7 +172,5 @@ def create(options: OnnxEmbedderOptions, context: ProviderContext) -> OnnxEmbedd
 
 def _pool(tokens: Matrix, pooling: str) -> Vector:
     """Return one vector of the vectors of a text's tokens. There is no padding, so every token counts."""
-    vector: Vector = (
-        tokens[0].copy() if pooling == "cls" else tokens.max(axis=0) if pooling == "max" else tokens.mean(axis=0)
-    )
+    vector: Vector = tokens[0] if pooling == "cls" else tokens.max(axis=0) if pooling == "max" else tokens.mean(axis=0)
     return vector

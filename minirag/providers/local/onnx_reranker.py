@@ -74,7 +74,7 @@ class OnnxReranker(Reranker):
             file=options.file,
             weights="",
             vocabulary=vocabulary if isinstance(vocabulary, int) else None,
-            settings=[self._limit],
+            settings=None,
         )
         self._threads = options.threads or min(_DEFAULT_THREADS, usable_cores())
         self._name = f"{_PROVIDER}:{folder.path.name}"

@@ -108,8 +108,7 @@ def _collect(message: Message, mail: Mail) -> None:
             waiting.extend(one for one in reversed(inside) if isinstance(one, Message))
             continue
         named = _decoded_words(str(part.get_filename() or ""))
-        attached = part.get_content_disposition() == "attachment" or (named and not kind.startswith("text/"))
-        if attached or kind not in ("text/plain", "text/html"):
+        if part.get_content_disposition() == "attachment" or kind not in ("text/plain", "text/html"):
             attachments += [named] if named else ["an e-mail"] if kind == "message/rfc822" else []
             continue
         payload = part.get_payload(decode=True)

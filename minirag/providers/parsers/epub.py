@@ -24,9 +24,6 @@ _CHAPTER_TYPES: Final = ("application/xhtml+xml", "text/html", "text/x-oeb1-docu
 # Fonts are garbled by these, the text is not.
 _FONT_ALGORITHMS: Final = ("http://www.idpf.org/2008/embedding", "http://ns.adobe.com/pdf/enc#RC")
 _CLOSED = re.compile(rb"<([A-Za-z][A-Za-z0-9:]*)((?:\s[^<>]*)?)/>")
-_VOID: Final = frozenset(
-    (b"area", b"base", b"br", b"col", b"embed", b"hr", b"img", b"input", b"link", b"meta", b"source", b"track", b"wbr")
-)
 _ASIDE = re.compile(rb"<(/?)(?:aside|header|footer)\b", re.IGNORECASE)
 
 
@@ -85,11 +82,7 @@ def _as_html(data: bytes) -> bytes:
 
     `<title/>` would begin a title that never ends. Asides are footnotes in a book, and headers belong to their chapter.
     """
-
-    def opened_and_closed(tag: re.Match[bytes]) -> bytes:
-        return tag[0] if tag[1].lower() in _VOID else b"<%b%b></%b>" % (tag[1], tag[2], tag[1])
-
-    return _ASIDE.sub(rb"<\1div", _CLOSED.sub(opened_and_closed, data))
+    return _ASIDE.sub(rb"<\1div", _CLOSED.sub(rb"<\1\2></\1>", data))
 
 
 def _refuse_protection(archive: Archive, name: str) -> None:

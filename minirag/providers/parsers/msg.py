@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import io
 import struct
 from typing import TYPE_CHECKING, Final
 
@@ -50,8 +51,8 @@ class MsgParser(Parser):
             if not file.data.startswith(_COMPOUND_FILE):
                 what = "is no MSG file; give it the extension of its real format" if file.data else "is empty"
                 raise ParseError(f"{file.name!r} {what}")
-            # Below this size the library takes the bytes for a path.
-            with OleFileIO(file.data + bytes(max(0, 2048 - len(file.data)))) as ole:
+            # Bytes themselves it would take for a path if they were few.
+            with OleFileIO(io.BytesIO(file.data)) as ole:
                 if not ole.exists("__properties_version1.0"):
                     raise ParseError(f"{file.name!r} is no e-mail of Outlook; give it the extension of its real format")
                 return compose_mail(_mail(ole, file), MEDIA_TYPES["msg"][0], name=file.name)

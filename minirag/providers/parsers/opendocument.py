@@ -18,8 +18,7 @@ __all__ = ["OpenDocumentParser", "create"]
 
 _WHAT: Final = "OpenDocument"
 _KINDS: Final = ("text", "spreadsheet", "presentation")
-_NOT_TEXT: Final = frozenset(("annotation", "tracked-changes", "desc", "ruby-text", "forms", "event-listeners"))
-_SPACES_LIMIT: Final = 100
+_NOT_TEXT: Final = frozenset(("annotation", "tracked-changes", "desc", "ruby-text", "forms"))
 # A cell or row with something in it may be repeated, but seldom more often than this; empty ones are not written out.
 _REPEATS_LIMIT: Final = 1000
 _EMPTY_CELLS_LIMIT: Final = 30
@@ -156,8 +155,7 @@ class _Content:
         yield parent.text or ""
         for element in parent:
             if element.tag == "s":
-                count = attribute(element, "c") or "1"
-                yield " " * (min(int(count), _SPACES_LIMIT) if count.isdecimal() and len(count) < 9 else 1)
+                yield " "  # however many: they are shown as one
             elif element.tag in ("tab", "line-break"):
                 yield "\t" if element.tag == "tab" else "\n"
             elif element.tag == "note":
@@ -182,7 +180,7 @@ def _paragraphs(parent: Element) -> Iterator[Element]:
             yield element
             for box in _boxes(element):
                 yield from _paragraphs(box)
-        elif element.tag not in _NOT_TEXT and element.tag != "note":
+        elif element.tag not in _NOT_TEXT:
             yield from _paragraphs(element)
 
 

@@ -126,7 +126,7 @@ class _Reader:
             name = closed.out.text().strip(" ;")
             match = _HEADING.fullmatch(name)
             level = int(match[1]) if match else 1 if name.lower() == "title" else closed.level
-            self._levels.setdefault(closed.style, level)
+            self._levels[closed.style] = level
 
     def _text(self, text: str) -> None:
         if self._skip:
@@ -135,7 +135,6 @@ class _Reader:
             text = text[skipped:]
         group = self._group
         if text and group.destination != "skip" and not group.hidden and group.destination != "fonts":
-            self._composer.check(group.out.length + len(text))
             group.out.write_bytes(text.encode("latin-1"), self._codec())
 
     def _symbol(self, symbol: str) -> None:
@@ -166,7 +165,7 @@ class _Reader:
             self._write(chr((number or 0) % 65536))
             self._skip = group.fallback
         elif word == "uc":
-            group.fallback = min(max(0, number or 0), 100)
+            group.fallback = max(0, number or 0)
         elif word == "f":
             group.font = number
         elif word == "fcharset":
@@ -209,7 +208,7 @@ class _Reader:
                 self._write("\n")
             else:
                 self._end_paragraph()
-        elif word in ("line", "nestcell", "nestrow"):
+        elif word in ("line", "nestcell"):
             self._write("\n")
         elif word == "cell":
             self._cells.append(self._marker.take() + self._body.take())

@@ -49,7 +49,7 @@ CHARSETS: Final = {
 
 def codec_of(number: int | None) -> str | None:
     """Return the codec of a Windows code page, or None if there is none."""
-    name = {65001: "utf-8", 10000: "mac_roman", 936: "gb18030"}.get(number or 0, f"cp{number}")
+    name = {65001: "utf-8", 10000: "mac_roman"}.get(number or 0, f"cp{number}")
     try:
         return codecs.lookup(name).name
     except LookupError:
@@ -60,7 +60,6 @@ def codec_of(number: int | None) -> str | None:
 class Out:
     """Text that was collected; bytes that follow each other are decoded together, as characters may have two."""
 
-    length: int = 0
     _parts: list[str] = field(default_factory=list)
     _bytes: bytearray = field(default_factory=bytearray)
     _codec: str = ""
@@ -71,13 +70,11 @@ class Out:
             self._decode()
             self._codec = codec
         self._bytes += data
-        self.length += len(data)
 
     def write(self, text: str) -> None:
         """Add text."""
         self._decode()
         self._parts.append(text)
-        self.length += len(text)
 
     def text(self) -> str:
         """Return what was collected; halves of characters that were written apart are joined."""
@@ -88,7 +85,6 @@ class Out:
         """Return what was collected, and begin anew."""
         text = self.text()
         self._parts.clear()
-        self.length = 0
         return text
 
     def _decode(self) -> None:

@@ -104,7 +104,7 @@ class _Sheet(BoundedXml):
             self._cells, self._characters = [], 0
         elif tag == "c":
             self._kind, self._style = attributes.get("t", "n"), attributes.get("s", "0")
-            self._column = _column(attributes.get("r", "")) or len(self._cells) + 1
+            self._column = _column(attributes.get("r", ""))
             self._value = []
         elif tag in ("v", "t"):
             self._collecting = not self._phonetic
@@ -130,7 +130,7 @@ class _Sheet(BoundedXml):
                 self._cells.append(shown)
                 self._characters += len(shown) + 3
                 self._composer.check(self._characters)
-        elif tag == "row" and any(self._cells):
+        elif tag == "row" and self._cells:
             if not self.rows:
                 self._composer.heading(self._sheet, level=1)
                 self._composer.end_of_rows()

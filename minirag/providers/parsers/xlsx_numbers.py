@@ -69,8 +69,6 @@ class NumberFormats:
 def _kind(code: str) -> str:
     """Return `date`, `time`, `percent` or nothing for a format's code."""
     code = _LITERAL.sub("", code.partition(";")[0]).lower()
-    if "general" in code:
-        return ""
     if "y" in code or "d" in code or ("m" in code and "h" not in code and "s" not in code):
         return "date"
     if "h" in code or "s" in code:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from minirag.errors import ProviderOptionsError, VectorIndexError
+from minirag.interfaces.erasing import Purge
 from minirag.interfaces.scope import TenantScope
 from minirag.interfaces.snapshots import PartitionLostError
 from minirag.interfaces.specs import ProviderContext
@@ -14,6 +15,7 @@ from minirag.providers.pgvector.building import drop_index
 from minirag.providers.pgvector.connections import Connections
 from minirag.providers.pgvector.options import PgVectorOptions, plain_dsn
 from minirag.providers.pgvector.partition import Owner, PgVectorPartition
+from minirag.providers.pgvector.rewriting import rewrite_tables
 from minirag.providers.pgvector.statements import POSITIONS, WIDEST, Statements, index_name, table_name
 
 __all__ = ["PgVectorIndex", "create"]
@@ -46,7 +48,12 @@ class PgVectorIndex(VectorIndex):
 
     def __init__(self, dsn: str, options: PgVectorOptions | None = None) -> None:
         self._options = options or PgVectorOptions()
-        settings = {"hnsw.ef_search": str(self._options.ef_search), "hnsw.iterative_scan": "relaxed_order"}
+        settings = {
+            "hnsw.ef_search": str(self._options.ef_search),
+            "hnsw.iterative_scan": "relaxed_order",
+            # A planner that takes a bot for small would rather compare all of its vectors and sort them.
+            "enable_sort": "off",
+        }
         self._connections = Connections(dsn, connect_timeout=self._options.connect_timeout, settings=settings)
 
     def partition(self, scope: TenantScope, bot_id: str, space: EmbeddingSpace) -> VectorPartition:
@@ -72,6 +79,10 @@ class PgVectorIndex(VectorIndex):
             return  # there is no table, so nothing of the bot
         for name in indexes:
             drop_index(self._connections, name)
+
+    def purge(self) -> Purge:
+        """Write the tables of vectors anew, with their indexes; searches wait meanwhile."""
+        return rewrite_tables(self._connections)
 
     def close(self) -> None:
         """Close the connections."""

@@ -22,7 +22,7 @@ from minirag.interfaces.snapshots import PartitionLostError
 from minirag.interfaces.vector_index import VectorPartition
 from minirag.providers.pgvector.building import build_index, drop_index
 from minirag.providers.pgvector.connections import Connections
-from minirag.providers.pgvector.encoding import COPY_BEGIN, COPY_END, copy_rows, read_vectors, vector_text
+from minirag.providers.pgvector.encoding import COPY_BEGIN, COPY_END, QueryVector, copy_rows, read_vectors
 from minirag.providers.pgvector.options import PgVectorOptions
 from minirag.providers.pgvector.statements import Statements, index_name
 
@@ -61,6 +61,8 @@ class PgVectorPartition(VectorPartition):
     A bot of few vectors has all of them compared; a large one gets an HNSW index of its own in `optimize`.
     """
 
+    remote = True
+
     def __init__(
         self, connections: Connections, statements: Statements, owner: Owner, options: PgVectorOptions
     ) -> None:
@@ -71,11 +73,18 @@ class PgVectorPartition(VectorPartition):
         self._index = index_name(owner.space, owner.tenant, owner.bot)
         self._seen = 0
         self._pending: int | None = None
+        self._counted: tuple[Any, int] = None, 0
         self._generation, self._indexed = self._begin()
 
     def __len__(self) -> int:
-        """How many vectors the database keeps of the bot."""
-        return int(self._connections.run(lambda connection: self._value(connection, self._statements.count)))
+        """How many vectors the database keeps of the bot. They are counted again when the position beside them was written."""
+        version = self._row(self._statements.version)
+        if version is None:
+            return int(self._row(self._statements.count)[0])
+        if version != self._counted[0]:
+            *version, count = self._row(self._statements.version_and_count) or (*version, 0)
+            self._counted = tuple(version), count
+        return self._counted[1]
 
     @property
     def engine(self) -> str:
@@ -89,15 +98,13 @@ class PgVectorPartition(VectorPartition):
             return 0
         if self._pending is None:
             most = self._options.index_from
-            count = self._connections.run(
-                lambda connection: self._value(connection, self._statements.count_up_to, most=most)
-            )
+            (count,) = self._row(self._statements.count_up_to, most=most)
             self._pending = len(self) if count >= most else 0
         return self._pending
 
     def kept(self) -> LogPosition:
         """Return up to where the log has been applied to what the database keeps."""
-        sequence, nonce = self._connections.run(self._read_position)
+        sequence, nonce = self._connections.ask(self._read_position)
         self._seen = sequence
         return LogPosition(sequence, nonce)
 
@@ -141,7 +148,7 @@ class PgVectorPartition(VectorPartition):
             VectorIndexError: for a query or `allowed` of another type or shape, a query longer than one, or a negative `k`.
         """
         check_query(query, k, dimension=self._statements.dimension)
-        values = self._owner.values | {"query": vector_text(query)}
+        values = self._owner.values | {"query": QueryVector(query)}
         if allowed is not None:
             check_keys(allowed, "allowed")
             values["keys"] = np.unique(allowed)
@@ -242,7 +249,7 @@ class PgVectorPartition(VectorPartition):
             with connection.cursor(binary=True) as cursor:
                 return cursor.execute(statement, values).fetchall()  # type: ignore[no-any-return]  # its types are not looked into
 
-        rows = self._connections.run(read)
+        rows = self._connections.ask(read)
         generation, sequence, indexed, _, _ = rows[0]
         self._check(generation, sequence or 0, seen)
         self._indexed = indexed
@@ -259,8 +266,10 @@ class PgVectorPartition(VectorPartition):
             copy.write(COPY_END)
         connection.execute(self._statements.add, self._owner.values)
 
-    def _value(self, connection: Any, statement: str, **values: Any) -> Any:
-        return connection.execute(statement, self._owner.values | values).fetchone()[0]
+    def _row(self, statement: str, **values: Any) -> Any:
+        """Return the first row of a statement, None if there is none."""
+        given = self._owner.values | values
+        return self._connections.ask(lambda connection: connection.execute(statement, given).fetchone())
 
 
 def _new_generation() -> int:

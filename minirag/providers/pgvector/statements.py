@@ -77,8 +77,15 @@ class Statements:
             "INSERT INTO {positions} (space, tenant, bot, generation) "
             "VALUES (%(space)s, %(tenant)s, %(bot)s, %(generation)s) ON CONFLICT DO NOTHING"
         )
-        # It names the table too, so that a lost one is noticed by those who only write the position.
-        self.lock = self.place + self._fill(" AND NOT EXISTS (SELECT 1 FROM {table} WHERE false) FOR UPDATE")
+        # Both name the table too, so that a lost one is noticed by those who only look at the position. The lock is an
+        # update, so that the row has another version whenever vectors may have changed.
+        self.lock = self._fill(
+            "UPDATE {positions} SET nonce = nonce WHERE {mine} AND {present} RETURNING generation, sequence"
+        )
+        self.version = self._fill("SELECT xmin::text, ctid::text FROM {positions} WHERE {mine} AND {present}")
+        self.version_and_count = self._fill(
+            "SELECT xmin::text, ctid::text, (SELECT count(*) FROM {table} WHERE {ours}) FROM {positions} WHERE {mine}"
+        )
         self.keep = self._fill("UPDATE {positions} SET sequence = %(sequence)s, nonce = %(nonce)s WHERE {mine}")
         self.restart = self._fill(
             "INSERT INTO {positions} (space, tenant, bot, generation) "
@@ -105,12 +112,11 @@ class Statements:
             "SELECT count(*) FROM (SELECT 1 FROM {table} WHERE {ours} LIMIT %(most)s) AS counted"
         )
         self.pick = self._fill(_PICK)
-        nearest = (
-            f"embedding::{self._half} <#> %(query)s::{self._half}" if self.halved else "embedding <#> %(query)s::vector"
-        )
+        query = "%(query)b::real[]::vector"
+        nearest = f"embedding::{self._half} <#> {query}::{self._half}" if self.halved else f"embedding <#> {query}"
         among = "AND key = ANY(%(keys)b::bigint[])"
         # A sum is no expression of any index, so that every row is compared.
-        scanned = "(embedding <#> %(query)s::vector) + 0"
+        scanned = f"(embedding <#> {query}) + 0"
         self.search = {
             (exact, filtered): self._fill(
                 _SEARCH, among=among if filtered else "", distance=scanned if exact else nearest
@@ -133,7 +139,8 @@ class Statements:
 
 
 def _filled(text: str, table: str, **parts: str) -> str:
-    return text.format(table=table, positions=POSITIONS, mine=_MINE, ours=_OURS, **parts)
+    present = f"NOT EXISTS (SELECT 1 FROM {table} WHERE false)"  # noqa: S608 - our own name
+    return text.format(table=table, positions=POSITIONS, mine=_MINE, ours=_OURS, present=present, **parts)
 
 
 def _quoted(text: str) -> str:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import re
+import sqlite3
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 from minirag.errors import ProviderOptionsError
+from minirag.interfaces.erasing import Purge
 from minirag.interfaces.scope import TenantScope
 from minirag.interfaces.snapshots import PartitionLostError
 from minirag.interfaces.specs import ProviderContext
@@ -73,6 +77,17 @@ class QdrantIndex(VectorIndex):
             for name in names:
                 if ours.fullmatch(name) and name != self._options.prefix + (keep or ""):
                     self._delete(name, scope.tenant_id, bot_id)
+
+    def purge(self) -> Purge:
+        """Rewrite the files of the local mode; a server rewrites its segments when it finds that it pays."""
+        if not self._local or self._options.path is None:
+            return Purge(None, out_of_reach=("segments of the Qdrant server, until its optimizer has rewritten them",))
+        assert self._alone is not None
+        with translated(), self._alone.writing():
+            for file in Path(self._options.path).rglob("*.sqlite"):  # none in memory
+                with closing(sqlite3.connect(file, isolation_level=None)) as connection:
+                    connection.execute("VACUUM")
+        return Purge(None)
 
     def close(self) -> None:
         """Close the client."""

@@ -44,6 +44,8 @@ class QdrantPartition(VectorPartition):
         hnsw_ef: candidates in a search; None where the client searches by itself, and knows no such thing.
     """
 
+    remote = True
+
     def __init__(
         self, client: Any, collection: str, owner: Owner, *, dimension: int, lock: SharedLock, hnsw_ef: int | None
     ) -> None:

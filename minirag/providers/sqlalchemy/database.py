@@ -9,12 +9,15 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from sqlalchemy import Engine
 
 from minirag.errors import ForkedWorkspaceError, ReadOnlyWorkspaceError, WorkspaceClosedError
+from minirag.interfaces.erasing import Purge
+from minirag.interfaces.traces import Traces
 from minirag.interfaces.upkeep import StoredFault
+from minirag.models.erasures import ErasureKind
 from minirag.providers.sqlalchemy.engine import Transaction
 
 __all__ = ["Database"]
@@ -66,6 +69,10 @@ class Database(ABC):
     @abstractmethod
     def copy(self, folder: Path) -> None:
         """Write a copy of one state into a folder."""
+
+    @abstractmethod
+    def purge(self, traces: Traces, kind: ErasureKind) -> tuple[Purge, Any]:
+        """Make rows that were deleted before unreadable; return what became of it, and a mask of the traces that are there."""
 
     def close(self) -> None:
         """Close every connection. In a forked process they are left to the process that opened them."""

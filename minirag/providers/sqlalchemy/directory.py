@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import datetime as dt
+from collections.abc import Mapping
+
 from minirag.errors import TenantExistsError, TenantNotFoundError
 from minirag.interfaces.storage import Directory
-from minirag.models.tenants import Tenant
+from minirag.models.tenants import Tenant, TenantCounts
+from minirag.providers.sqlalchemy import access
 from minirag.providers.sqlalchemy import mapping as m
 from minirag.providers.sqlalchemy import statements as s
+from minirag.providers.sqlalchemy.accounting import SqlAccountingDirectory
 from minirag.providers.sqlalchemy.engine import Transaction
+from minirag.providers.sqlalchemy.erasing import SqlErasingDirectory
+from minirag.providers.sqlalchemy.identity import SqlIdentityDirectory
+from minirag.types import utc_now
 
 __all__ = ["SqlAlchemyDirectory"]
 
 
-class SqlAlchemyDirectory(Directory):
+class SqlAlchemyDirectory(SqlAccountingDirectory, SqlIdentityDirectory, SqlErasingDirectory, Directory):
     """Which tenants there are, in one transaction."""
 
     def __init__(self, transaction: Transaction) -> None:
@@ -47,11 +55,18 @@ class SqlAlchemyDirectory(Directory):
             new_updated_at=m.stamp(tenant.updated_at),
         )
         if not changed:
-            raise TenantNotFoundError(f"there is no tenant with the id {tenant.id!r}")
+            raise _gone(tenant)
 
     def delete_tenant(self, tenant: Tenant) -> None:
         self._transaction.take_turn(tenant.id)
         self._transaction.run(s.DELETE_TENANT, tenant=tenant.id)
+
+    def suspend_tenant(self, tenant: Tenant, at: dt.datetime | None) -> None:
+        if not access.suspend_tenant(self._transaction, tenant.id, at, utc_now()):
+            raise _gone(tenant)
+
+    def tenant_counts(self) -> Mapping[str, TenantCounts]:
+        return access.tenant_counts(self._transaction)
 
     def setting(self, name: str) -> str | None:
         value: str | None = self._transaction.value(s.SETTING, name=name)
@@ -62,6 +77,10 @@ class SqlAlchemyDirectory(Directory):
 
     def has_secrets(self) -> bool:
         return self._transaction.row(s.ANY_TENANT_KEY) is not None
+
+
+def _gone(tenant: Tenant) -> TenantNotFoundError:
+    return TenantNotFoundError(f"there is no tenant with the id {tenant.id!r}")
 
 
 def _taken(tenant: Tenant) -> TenantExistsError:

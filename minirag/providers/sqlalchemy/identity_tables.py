@@ -1,12 +1,12 @@
-"""The tables of people, of tokens, and of what was done: as those in `tables` are."""
+"""The tables of people, of tokens, of what was done, and of what was erased: as those in `tables` are."""
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Index, Integer, LargeBinary, String, Table, Text, UniqueConstraint
+from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, String, Table, Text, UniqueConstraint
 
 from minirag.providers.sqlalchemy.tables import belongs_to, id_column, metadata, of_tenant, time_column
 
-__all__ = ["api_tokens", "audit_events", "users"]
+__all__ = ["api_tokens", "audit_events", "erasures", "users"]
 
 users = Table(
     "users",
@@ -33,7 +33,7 @@ api_tokens = Table(
     id_column("user_id"),
     Column("bot_id", String(20)),  # the only bot that it opens; empty for all of them
     Column("kind", Text, nullable=False),
-    Column("scope", Text, nullable=False),
+    Column("token_scope", Text, nullable=False),  # `scope` names the tenant in every statement
     Column("token_hash", LargeBinary, nullable=False),
     Column("prefix", Text, nullable=False),
     Column("name", Text, nullable=False),
@@ -60,3 +60,20 @@ audit_events = Table(
     of_tenant(),
     sqlite_with_rowid=False,
 )
+
+erasures = Table(
+    "erasures",
+    metadata,
+    id_column("tenant_id", primary_key=True),
+    id_column("id", primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("bot_id", String(20)),
+    Column("sequence", BigInteger, nullable=False),
+    Column("receipt", Text, nullable=False),
+    Column("keys", LargeBinary, nullable=False),
+    Column("traces", LargeBinary, nullable=False),
+    time_column("requested_at"),
+    time_column("finished_at", nullable=True),
+)
+"""It refers to nothing: a receipt outlives the bot and the tenant that it is about."""

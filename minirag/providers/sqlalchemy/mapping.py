@@ -27,7 +27,6 @@ from minirag.models.documents import Document
 from minirag.models.index import EmbeddingSpace
 from minirag.models.metadata import decode_metadata, encode_metadata
 from minirag.models.tenants import BotProfile, BotRecord, Source, Tenant
-from minirag.models.usage import UsageEvent, UsageRow
 from minirag.providers.sqlalchemy.tables import BLOCK_SIZE, KNOWN_WORDS_SCALE
 
 if TYPE_CHECKING:
@@ -52,11 +51,8 @@ __all__ = [
     "to_state",
     "to_tenant",
     "to_tenant_key",
-    "to_usage",
-    "to_usage_event",
     "to_vectors",
     "to_version",
-    "usage_row",
 ]
 
 _CITATIONS = TypeAdapter(tuple[Citation, ...])
@@ -126,8 +122,9 @@ Each is one bot's alone, and searches keep it to themselves.
 
 def to_search_state(row: tuple[Any, ...]) -> SearchState:
     """Return what the statement `SEARCH_STATE` found."""
-    *bot, sequence, nonce, words, known_words = row
-    return SearchState(_SEARCHED(*bot), LogPosition(sequence, nonce), words, known_words / KNOWN_WORDS_SCALE)
+    *bot, sequence, nonce, words, known_words, suspended_at = row
+    position, known = LogPosition(sequence, nonce), known_words / KNOWN_WORDS_SCALE
+    return SearchState(_SEARCHED(*bot), position, words, known, suspended_at is not None)
 
 
 def bot_row(bot: BotRecord) -> dict[str, Any]:
@@ -204,25 +201,6 @@ def message_row(message: Message) -> dict[str, Any]:
         "citations": _CITATIONS.dump_json(message.citations).decode(),
         "created_at": stamp(message.created_at),
         "status": message.status,
-    }
-
-
-def to_usage(row: Any) -> UsageRow:
-    return UsageRow(**row._mapping)
-
-
-def to_usage_event(row: Any) -> UsageEvent:
-    values = {name: row._mapping[name] for name in UsageEvent.model_fields}
-    values["started_at"] = _moment(row.started_at)
-    values["finished_at"] = _moment_or_none(row.finished_at)
-    return UsageEvent(**values)
-
-
-def usage_row(event: UsageEvent) -> dict[str, Any]:
-    return {
-        **event.model_dump(),
-        "started_at": stamp(event.started_at),
-        "finished_at": _stamp_or_none(event.finished_at),
     }
 
 

@@ -8,11 +8,14 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import Engine
 
 from minirag.errors import ProviderOptionsError, StorageBusyError, StorageError
+from minirag.interfaces.erasing import Purge
+from minirag.interfaces.traces import Traces
+from minirag.models.erasures import ErasureKind
 from minirag.providers.sqlalchemy.database import Database
 from minirag.providers.sqlalchemy.engine import Settings, Transaction, connect, make_engine
 from minirag.providers.sqlalchemy.schema import prepare_schema
@@ -33,6 +36,7 @@ class _Version:
     """One state of the database, which lives as long as a connection to it.
 
     Attributes:
+        name: by which SQLite knows it, in this process.
         keeper: the connection that keeps it, and that it is copied through.
         size: its bytes when it was last written.
         readers: how many transactions read it.
@@ -40,6 +44,7 @@ class _Version:
         retired: whether another one has taken its place; then its last reader closes it.
     """
 
+    name: str
     engine: Engine
     keeper: sqlite3.Connection
     size: int = 0
@@ -113,13 +118,25 @@ class MemoryDatabase(SqliteDatabase):
         finally:
             self.leave(version, write=False, end=lambda: True)
 
+    def purge(self, traces: Traces, kind: ErasureKind) -> tuple[Purge, Any]:
+        from minirag.providers.sqlalchemy.purging import purge_memory
+
+        del kind
+        self.checked(write=True)
+        version = self.enter(write=True)
+        try:
+            with translated():
+                return purge_memory(version.keeper, traces)
+        finally:
+            self.leave(version, write=True, end=lambda: True)
+
     def close(self) -> None:
         if os.getpid() == self._process:
             with self._changed:
                 for version in self._versions:
                     version.close()
                 self._versions.clear()
-        super().close()
+        Database.close(self)
 
     # ---------------------------------------------------------------- versions
     def enter(self, *, write: bool) -> _Version:
@@ -206,8 +223,9 @@ class MemoryDatabase(SqliteDatabase):
         return max(_LEAST_PATIENCE, self._now.size / _COPIED_A_SECOND)
 
     def _new_version(self) -> _Version:
-        settings = replace(self._settings, memory=f"minirag-{new_id()}")
-        version = _Version(make_engine(settings), connect(settings))
+        name = f"minirag-{new_id()}"
+        settings = replace(self._settings, memory=name)
+        version = _Version(name, make_engine(settings), connect(settings))
         self._versions.append(version)
         return version
 

@@ -34,6 +34,7 @@ STATISTICS: Final = (
     ("chats", "ix_chats_tenant_id_bot_id", "10000 1000 100"),
     ("usage_events", "usage_events", "1000000 100000 1"),
     ("usage_events", "ix_usage_events_tenant_id_bot_id", "1000000 100000 10000"),
+    ("usage_events", "ix_usage_events_open", "100 10 1"),
 )
 """Table, index, and for each leading column of the index how many rows share it, after the number of all rows.
 

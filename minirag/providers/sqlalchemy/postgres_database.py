@@ -9,12 +9,18 @@ from typing import Any
 from sqlalchemy import URL, Engine, create_engine, event
 
 from minirag.errors import ProviderNotInstalledError, ProviderOptionsError, StorageError
+from minirag.interfaces.erasing import Purge
+from minirag.interfaces.traces import Traces
 from minirag.interfaces.upkeep import StoredFault
+from minirag.models.erasures import ErasureKind
 from minirag.providers.sqlalchemy.database import Database
 from minirag.providers.sqlalchemy.engine import Transaction, pooled
 from minirag.providers.sqlalchemy.postgres_checks import faults_of_schema, make_indexes
+from minirag.providers.sqlalchemy.postgres_compiler import PostgresCompiler
 from minirag.providers.sqlalchemy.postgres_schema import prepare_role, prepare_schema
+from minirag.providers.sqlalchemy.postgres_statistics import Statistics
 from minirag.providers.sqlalchemy.postgres_transaction import PostgresTransaction
+from minirag.providers.sqlalchemy.translation import translated
 
 __all__ = ["PostgresDatabase", "PostgresSettings"]
 
@@ -49,6 +55,7 @@ class PostgresDatabase(Database):
         self._settings = settings
         self._role: str | None = None
         self._engine = _make_engine(settings)
+        self._statistics = Statistics(self._engine)
         try:
             self.workspace_id = prepare_schema(self._engine, read_only=settings.read_only)
             if settings.rls:
@@ -58,7 +65,9 @@ class PostgresDatabase(Database):
             raise
 
     def begin(self, engine: Engine, *, tenant_id: str | None, write: bool) -> Transaction:
-        return PostgresTransaction(engine, tenant_id=tenant_id, write=write, beginning=self._beginning)
+        return PostgresTransaction(
+            engine, tenant_id=tenant_id, write=write, beginning=self._beginning, written=self._statistics.note
+        )
 
     def _beginning(self, tenant_id: str | None, write: bool) -> str:  # noqa: FBT001 - see `Beginning`
         """Return the statements that begin a transaction, for one round trip."""
@@ -89,6 +98,18 @@ class PostgresDatabase(Database):
             "of one state while others write"
         )
 
+    def purge(self, traces: Traces, kind: ErasureKind) -> tuple[Purge, Any]:
+        from minirag.providers.sqlalchemy.postgres_purging import purge_tables
+
+        engine, _ = self.checked(write=True)
+        with translated():
+            lent = engine.raw_connection()
+        try:
+            with translated():
+                return purge_tables(lent.driver_connection, traces, kind, busy_timeout=self._settings.busy_timeout)
+        finally:
+            lent.close()
+
 
 _BEGIN_READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 
@@ -111,6 +132,7 @@ def _make_engine(settings: PostgresSettings) -> Engine:
         use_native_hstore=False,
         **pooled(settings.pool_size),
     )
+    engine.dialect.statement_compiler = PostgresCompiler
 
     class Whole(psycopg.adapt.Loader):  # type: ignore[misc]  # its types are not looked into
         """Sums of integers, which PostgreSQL gives as decimals, as integers again."""

@@ -15,7 +15,7 @@ from minirag.types import new_id
 
 __all__ = ["HEAD", "OF_TENANTS", "prepare_role", "prepare_schema"]
 
-HEAD: Final = "0002"
+HEAD: Final = "0003"
 """The newest revision in `migrations/postgres/versions`."""
 
 OF_TENANTS: Final = tuple(
@@ -96,6 +96,7 @@ def _make_role(connection: Connection, role: str) -> None:
     schema = connection.exec_driver_sql("SELECT quote_ident(current_schema())").scalar_one()
     connection.exec_driver_sql(f'GRANT USAGE ON SCHEMA {schema} TO "{role}"')
     connection.exec_driver_sql(f'GRANT SELECT, INSERT, UPDATE, DELETE ON {", ".join(OF_TENANTS)} TO "{role}"')
+    connection.exec_driver_sql(f'GRANT SELECT (id, suspended_at) ON tenants TO "{role}"')
 
 
 def _state(connection: Connection) -> tuple[str, str] | None:

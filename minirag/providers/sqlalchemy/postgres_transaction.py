@@ -14,6 +14,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 
 from minirag.errors import ConflictError, StorageError
 from minirag.providers.sqlalchemy.engine import Transaction
+from minirag.providers.sqlalchemy.postgres_compiler import PostgresCompiler
 from minirag.providers.sqlalchemy.translation import translated
 
 __all__ = ["Beginning", "PostgresTransaction"]
@@ -22,6 +23,7 @@ Beginning = Callable[[str | None, bool], str]
 """Returns the SQL that begins a transaction of a tenant, or of none, for writing or not."""
 
 _DIALECT: Final[Any] = PGDialect_psycopg()  # type: ignore[no-untyped-call]  # of SQLAlchemy
+_DIALECT.statement_compiler = PostgresCompiler
 _TURN: Final = "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))"
 
 
@@ -34,8 +36,18 @@ class PostgresTransaction(Transaction):
     Writes of different tenants do not wait for each other.
     """
 
-    def __init__(self, engine: Engine, *, tenant_id: str | None, write: bool, beginning: Beginning) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        tenant_id: str | None,
+        write: bool,
+        beginning: Beginning,
+        written: Callable[[int], None],
+    ) -> None:
         self._beginning = beginning
+        self._written = written
+        self._rows = 0
         super().__init__(engine, tenant_id=tenant_id, write=write)
 
     def _begin(self) -> None:
@@ -67,6 +79,8 @@ class PostgresTransaction(Transaction):
         super().end(failed=failed or broken, abandoned=abandoned)
         if broken:
             raise StorageError("a statement of the transaction failed, so that nothing of it was written; try it again")
+        if self._rows and not failed and not abandoned():
+            self._written(self._rows)
 
     def _give_back(self, *, reuse: bool) -> None:
         if not reuse or self._driver.closed or self._driver.info.transaction_status.name != "IDLE":
@@ -95,6 +109,7 @@ class PostgresTransaction(Transaction):
         if rows:
             with self._undone_alone(), translated():
                 self._driver.cursor().executemany(_with_percents(sql), rows)
+            self._rows += len(rows)
 
     @contextmanager
     def _undone_alone(self) -> Iterator[None]:

@@ -27,11 +27,13 @@ from minirag.models.documents import Document
 from minirag.models.filters import Filter
 from minirag.models.reports import BotStats
 from minirag.models.tenants import BotRecord, Source
-from minirag.models.usage import UsageEvent, UsageRow
-from minirag.providers.sqlalchemy import filtered, moving, spaces
+from minirag.providers.sqlalchemy import access, filtered, moving, spaces
 from minirag.providers.sqlalchemy import mapping as m
 from minirag.providers.sqlalchemy import statements as s
+from minirag.providers.sqlalchemy.accounting import SqlAccountingReader
 from minirag.providers.sqlalchemy.engine import Transaction
+from minirag.providers.sqlalchemy.erasing import SqlErasingReader
+from minirag.providers.sqlalchemy.identity import SqlIdentityReader
 from minirag.providers.sqlalchemy.scoping import as_list, as_lists
 from minirag.providers.sqlalchemy.tables import BLOCK_SIZE, KNOWN_WORDS_SCALE
 
@@ -45,13 +47,13 @@ _NO_LIMIT: Final = 2**31 - 1
 _HASHES_PER_STATEMENT: Final = 4_096
 
 
-class SqlAlchemyReader(Reader):
+class SqlAlchemyReader(SqlAccountingReader, SqlIdentityReader, SqlErasingReader, Reader):
     """One consistent view of one tenant."""
 
     def __init__(self, transaction: Transaction) -> None:
         self._transaction = transaction
 
-    # ---------------------------------------------------------------- bots, sources, chats, usage, secrets
+    # ---------------------------------------------------------------- bots, sources, chats, secrets
     def bot(self, name: str) -> BotRecord | None:
         row = self._transaction.row(s.BOT_BY_NAME, name=name)
         return None if row is None else m.to_bot(row)
@@ -74,8 +76,14 @@ class SqlAlchemyReader(Reader):
         row = self._transaction.row(s.SOURCE_AT, bot_id=bot_id, kind=kind, locator=locator)
         return None if row is None else m.to_source(row)
 
-    def chats(self, bot_id: str, *, before: str | None = None, limit: int = 100) -> list[ChatRecord]:
-        rows = self._transaction.rows(s.CHATS, bot_id=bot_id, before=before or _ABOVE_EVERY_ID, limit=limit)
+    def chats(
+        self, bot_id: str, *, user_id: str | None = None, before: str | None = None, limit: int = 100
+    ) -> list[ChatRecord]:
+        page = {"bot_id": bot_id, "before": before or _ABOVE_EVERY_ID, "limit": limit}
+        if user_id is None:
+            rows = self._transaction.rows(s.CHATS, **page)
+        else:
+            rows = self._transaction.rows(s.CHATS_OF_USER, user_id=user_id, **page)
         return [m.to_chat(row) for row in rows]
 
     def chat(self, bot_id: str, chat_id: str) -> ChatRecord | None:
@@ -87,28 +95,14 @@ class SqlAlchemyReader(Reader):
         rows = self._transaction.rows(s.MESSAGES, chat_id=chat_id, limit=limit)
         return [m.to_message(row) for row in reversed(rows)]
 
-    def usage(self, bot_id: str | None = None) -> list[UsageRow]:
-        if bot_id is None:
-            rows = self._transaction.rows(s.USAGE)
-        else:
-            rows = self._transaction.rows(s.USAGE_OF_BOT, bot_id=bot_id)
-        return [m.to_usage(row) for row in rows]
-
-    def usage_events(
-        self, bot_id: str | None = None, *, before: str | None = None, limit: int = 100
-    ) -> list[UsageEvent]:
-        page = {"before": before or _ABOVE_EVERY_ID, "limit": limit}
-        if bot_id is None:
-            rows = self._transaction.rows(s.USAGE_EVENTS, **page)
-        else:
-            rows = self._transaction.rows(s.USAGE_EVENTS_OF_BOT, bot_id=bot_id, **page)
-        return [m.to_usage_event(row) for row in rows]
-
     def tenant_keys(self) -> list[TenantKey]:
         return [m.to_tenant_key(row) for row in self._transaction.rows(s.TENANT_KEYS)]
 
     def secrets(self, bot_id: str) -> list[SecretRecord]:
         return [m.to_secret(row) for row in self._transaction.rows(s.SECRETS, bot_id=bot_id)]
+
+    def suspended(self) -> bool:
+        return access.suspended(self._transaction)
 
     # ---------------------------------------------------------------- documents
     def documents(

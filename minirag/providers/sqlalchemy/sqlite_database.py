@@ -7,12 +7,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import Engine
 
 from minirag.errors import StorageBusyError, StorageError
+from minirag.interfaces.erasing import Purge
+from minirag.interfaces.traces import Traces
 from minirag.interfaces.upkeep import StoredFault
+from minirag.models.erasures import ErasureKind
+from minirag.providers.sqlalchemy.beside import begin_use, end_use
 from minirag.providers.sqlalchemy.database import Database
 from minirag.providers.sqlalchemy.engine import Settings, Transaction, make_engine
 from minirag.providers.sqlalchemy.schema import prepare_schema
@@ -46,6 +50,7 @@ class SqliteDatabase(Database):
         except BaseException:
             self._engine.dispose()
             raise
+        self._use: tuple[int, int, int] | None = begin_use(settings.file)
 
     def begin(self, engine: Engine, *, tenant_id: str | None, write: bool) -> Transaction:
         return Transaction(engine, tenant_id=tenant_id, write=write)
@@ -65,6 +70,20 @@ class SqliteDatabase(Database):
 
         with self._outside_transactions() as connection:
             copy_database(connection, folder)
+
+    def purge(self, traces: Traces, kind: ErasureKind) -> tuple[Purge, Any]:
+        from minirag.providers.sqlalchemy.purging import purge_file
+
+        del kind
+        self.checked(write=True)
+        with self._outside_transactions() as connection:
+            return purge_file(connection, self._settings.file, traces, busy_timeout=self._settings.busy_timeout)
+
+    def close(self) -> None:
+        super().close()
+        use, self._use = self._use, None
+        if use is not None:
+            end_use(use)
 
     @contextmanager
     def _outside_transactions(self) -> Iterator[sqlite3.Connection]:

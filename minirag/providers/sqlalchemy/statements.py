@@ -8,7 +8,6 @@ from sqlalchemy import (
     Integer,
     Select,
     bindparam,
-    case,
     cast,
     delete,
     func,
@@ -21,6 +20,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from minirag.models.filters import Filter
 from minirag.providers.sqlalchemy import tables as t
+from minirag.providers.sqlalchemy.access import SUSPENDED_AT
 from minirag.providers.sqlalchemy.filters import filter_clause
 from minirag.providers.sqlalchemy.forms import each_integer, either
 from minirag.providers.sqlalchemy.scoping import (
@@ -43,17 +43,17 @@ from minirag.providers.sqlalchemy.scoping import (
 # fmt: off
 __all__ = [
     "ADD_BOT_LOG", "ADD_TENANT", "ANY_TENANT_KEY", "BLOCKS", "BLOCKS_OF_VERSIONS", "BOTS",
-    "BOT_BY_ID", "BOT_BY_NAME", "BOT_LOG", "CHAT", "CHATS", "CHUNKS_OF_DOCUMENTS", "COUNT_SOURCES",
+    "BOT_BY_ID", "BOT_BY_NAME", "BOT_LOG", "CHAT", "CHATS", "CHATS_OF_USER", "CHUNKS_OF_DOCUMENTS", "COUNT_SOURCES",
     "CURRENT_DOCUMENTS", "DELETE_BOT", "DELETE_CHAT", "DELETE_CHUNKS", "DELETE_DOCUMENTS", "DELETE_SECRETS",
-    "DELETE_SOURCE", "DELETE_TENANT", "DELETE_VERSIONS", "DOCUMENTS_BY_ID", "DOCUMENTS_WITH_KEY",
+    "DELETE_SOURCE", "DELETE_TENANT", "DELETE_TENANT_KEY", "DELETE_VERSIONS", "DOCUMENTS_BY_ID", "DOCUMENTS_WITH_KEY",
     "DOCUMENT_BY_ID", "DOCUMENT_IDS_OF_SOURCE", "DOCUMENT_WITH_KEY", "HITS", "INDEX_TEXTS_OF_KEYS",
     "INDEX_TEXTS_PAGE", "INSERT_BLOCKS", "INSERT_CHUNKS", "INSERT_DOCUMENTS", "INSERT_EMBEDDINGS", "INSERT_LOG",
     "INSERT_VERSIONS", "LAST_MESSAGE_NUMBER", "LOG", "MARK_STALE", "MESSAGES", "MESSAGE_NUMBER", "NONCE",
-    "ORDER", "PUT_BOT", "PUT_CHAT", "PUT_MESSAGE", "PUT_SECRET", "PUT_SETTING", "PUT_SOURCE", "PUT_TENANT_KEY", "PUT_USAGE",
+    "ORDER", "PUT_BOT", "PUT_CHAT", "PUT_MESSAGE", "PUT_SECRET", "PUT_SETTING", "PUT_SOURCE", "PUT_TENANT_KEY",
     "REPLACE_DOCUMENTS", "RETITLE_VERSION", "SEARCH_STATE", "SECRETS", "SETTING", "SOURCE", "SOURCES",
     "SOURCE_AT", "SPACE_OF_BOT", "STATES_OF_KEYS", "STATES_PAGE", "STATES_PAGE_BY_STALE", "TENANTS", "TENANT_BY_SLUG",
-    "TENANT_KEYS", "UPDATE_BOT_LOG", "UPDATE_DOCUMENT", "UPDATE_TENANT", "USAGE", "USAGE_EVENTS",
-    "USAGE_EVENTS_OF_BOT", "USAGE_OF_BOT", "VECTORS_BY_HASH", "VECTORS_OF_KEYS", "VECTORS_PAGE", "VERSION",
+    "TENANT_KEYS", "UPDATE_BOT_LOG", "UPDATE_DOCUMENT", "UPDATE_TENANT",
+    "VECTORS_BY_HASH", "VECTORS_OF_KEYS", "VECTORS_PAGE", "VERSION",
     "VERSIONS", "VERSIONS_OF_DOCUMENTS", "VERSION_LENGTH", "count_documents", "documents_page",
 ]
 # fmt: on
@@ -96,6 +96,7 @@ SEARCH_STATE: Final = scoped(
     t.bot_logs.c.nonce,
     t.bot_logs.c.words,
     t.bot_logs.c.known_words,
+    SUSPENDED_AT,
     of=(t.bots, t.bot_logs),
 ).where(equals(t.bots.c.id, "bot_id"), equals(t.bot_logs.c.bot_id))
 UPDATE_BOT_LOG: Final = rewrite(
@@ -120,6 +121,7 @@ CHATS: Final = (
     .order_by(t.chats.c.id.desc())
     .limit(bindparam("limit"))
 )
+CHATS_OF_USER: Final = CHATS.where(equals(t.chats.c.user_id))
 CHAT: Final = scoped(t.chats).where(equals(t.chats.c.bot_id), equals(t.chats.c.id))
 PUT_CHAT: Final = upsert(t.chats, fixed=("bot_id", "user_id", "created_at"))
 DELETE_CHAT: Final = erase(t.chats).where(equals(t.chats.c.bot_id), equals(t.chats.c.id))
@@ -134,30 +136,9 @@ MESSAGE_NUMBER: Final = scoped(t.messages.c.number, of=(t.messages,)).where(
 )
 LAST_MESSAGE_NUMBER: Final = scoped(func.max(t.messages.c.number), of=(t.messages,)).where(equals(t.messages.c.chat_id))
 PUT_MESSAGE: Final = upsert(t.messages)
-USAGE_EVENTS: Final = (
-    scoped(t.usage_events)
-    .where(t.usage_events.c.id < bindparam("before"))
-    .order_by(t.usage_events.c.id.desc())
-    .limit(bindparam("limit"))
-)
-USAGE_EVENTS_OF_BOT: Final = USAGE_EVENTS.where(equals(t.usage_events.c.bot_id))
-_USAGE_GROUP: Final = (t.usage_events.c.kind, t.usage_events.c.provider, t.usage_events.c.model)
-USAGE: Final = (
-    scoped(
-        *_USAGE_GROUP,
-        func.count().label("calls"),
-        func.sum(case((t.usage_events.c.status == "failed", 1), else_=0)).label("failed"),
-        func.sum(t.usage_events.c.input_tokens).label("input_tokens"),
-        func.sum(t.usage_events.c.output_tokens).label("output_tokens"),
-        of=(t.usage_events,),
-    )
-    .group_by(*_USAGE_GROUP)
-    .order_by(*_USAGE_GROUP)
-)
-USAGE_OF_BOT: Final = USAGE.where(equals(t.usage_events.c.bot_id))
-PUT_USAGE: Final = upsert(t.usage_events, fixed=("bot_id", "started_at"))
 TENANT_KEYS: Final = scoped(t.tenant_keys).order_by(t.tenant_keys.c.created_at.desc(), t.tenant_keys.c.id.desc())
 PUT_TENANT_KEY: Final = upsert(t.tenant_keys, fixed=("created_at",))
+DELETE_TENANT_KEY: Final = erase(t.tenant_keys).where(equals(t.tenant_keys.c.id))
 SECRETS: Final = scoped(t.secrets).where(equals(t.secrets.c.bot_id)).order_by(t.secrets.c.field)
 PUT_SECRET: Final = upsert(t.secrets)
 DELETE_SECRETS: Final = erase(t.secrets).where(equals(t.secrets.c.bot_id), t.secrets.c.field.in_(listed("fields")))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -12,9 +13,11 @@ from typing import Literal, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field
 
 from minirag.errors import ProviderOptionsError
+from minirag.interfaces.erasing import ErasureRecord, Purge
 from minirag.interfaces.scope import TenantScope
 from minirag.interfaces.specs import ProviderContext
 from minirag.interfaces.storage import Directory, Reader, Storage, Writer
+from minirag.interfaces.traces import Traces
 from minirag.interfaces.upkeep import StoredFault, Tell, ignore
 from minirag.providers.sqlalchemy.database import Database
 from minirag.providers.sqlalchemy.directory import SqlAlchemyDirectory
@@ -133,6 +136,20 @@ class SqlAlchemyStorage(Storage):
                 self._database.mend(transaction, fault)
             else:
                 repair_rows(transaction, fault)
+
+    def purge(self, traces: Traces, record: ErasureRecord) -> Purge:
+        purged, found = self._database.purge(traces, record.receipt.kind)
+        left = traces.only(found)
+        return replace(purged, leftovers=len(left) - len(self.held(left)))
+
+    def held(self, traces: Traces) -> Traces:
+        from minirag.providers.sqlalchemy.purging import mark_rows
+
+        found = traces.nothing()
+        if len(traces):
+            with self._database.transaction(tenant_id=None, write=False) as transaction:
+                transaction.use(lambda connection: mark_rows(connection, traces, found))
+        return traces.only(found)
 
     def backup(self, folder: Path) -> None:
         self._database.copy(folder)

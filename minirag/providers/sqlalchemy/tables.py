@@ -40,6 +40,7 @@ from sqlalchemy import (
 __all__ = [
     "BLOCK_SIZE",
     "KNOWN_WORDS_SCALE",
+    "OPEN",
     "belongs_to",
     "bot_logs",
     "bots",
@@ -57,9 +58,11 @@ __all__ = [
     "settings",
     "sources",
     "tenant_keys",
+    "tenant_limits",
     "tenants",
     "text_blocks",
     "time_column",
+    "usage_days",
     "usage_events",
 ]
 
@@ -100,6 +103,9 @@ def of_tenant() -> ForeignKeyConstraint:
     return ForeignKeyConstraint(["tenant_id"], ["tenants.id"], ondelete="CASCADE")
 
 
+OPEN: Final = text("status = 'open'")
+"""Which rows of `usage_events` are in the index of calls under way."""
+
 settings = Table(
     "settings",
     metadata,
@@ -118,6 +124,15 @@ tenants = Table(
     time_column("updated_at"),
     time_column("suspended_at", nullable=True),
     UniqueConstraint("slug"),
+    sqlite_with_rowid=False,
+)
+
+tenant_limits = Table(
+    "tenant_limits",
+    metadata,
+    id_column("tenant_id", primary_key=True),
+    Column("limits", Text, nullable=False),
+    of_tenant(),
     sqlite_with_rowid=False,
 )
 
@@ -346,7 +361,24 @@ usage_events = Table(
     Column("output_tokens", BigInteger, nullable=False),
     time_column("started_at"),
     time_column("finished_at", nullable=True),
+    Column("cost", BigInteger),  # in millionths of a millionth of a US dollar, as all costs are
+    Column("reserved_tokens", BigInteger),
+    Column("reserved_cost", BigInteger),
     Index(None, "tenant_id", "bot_id"),
-    belongs_to("bots", "bot_id"),
+    Index("ix_usage_events_open", "tenant_id", sqlite_where=OPEN, postgresql_where=OPEN),
+    of_tenant(),  # not to the bot: what it spent stays spent when it is deleted
     sqlite_with_rowid=False,
 )
+
+usage_days = Table(
+    "usage_days",
+    metadata,
+    id_column("tenant_id", primary_key=True),
+    Column("day", String(10), primary_key=True),
+    Column("requests", BigInteger, nullable=False),
+    Column("tokens", BigInteger, nullable=False),
+    Column("cost", BigInteger, nullable=False),
+    of_tenant(),
+    sqlite_with_rowid=False,
+)
+"""What the calls that began on a day and have ended count as, so that a budget need not add up the ledger at each call."""

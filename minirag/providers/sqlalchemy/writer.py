@@ -13,12 +13,14 @@ from minirag.interfaces.storage import Writer
 from minirag.models.chats import ChatRecord, Message
 from minirag.models.metadata import encode_metadata
 from minirag.models.tenants import BotRecord, Source
-from minirag.models.usage import UsageEvent
 from minirag.providers.sqlalchemy import mapping as m
 from minirag.providers.sqlalchemy import moving, spaces
 from minirag.providers.sqlalchemy import statements as s
+from minirag.providers.sqlalchemy.accounting import SqlAccountingWriter
 from minirag.providers.sqlalchemy.changes import COUNTERS, BotChanges
+from minirag.providers.sqlalchemy.erasing import SqlErasingWriter
 from minirag.providers.sqlalchemy.fields import declared_fields, fill, redeclare
+from minirag.providers.sqlalchemy.identity import SqlIdentityWriter
 from minirag.providers.sqlalchemy.reader import SqlAlchemyReader
 from minirag.providers.sqlalchemy.scoping import as_lists
 from minirag.providers.sqlalchemy.versions import write_versions
@@ -32,7 +34,7 @@ __all__ = ["SqlAlchemyWriter"]
 _DOCUMENTS_PER_STATEMENT: Final = 1_000
 
 
-class SqlAlchemyWriter(SqlAlchemyReader, Writer):
+class SqlAlchemyWriter(SqlAccountingWriter, SqlAlchemyReader, SqlIdentityWriter, SqlErasingWriter, Writer):
     """One write transaction of one tenant."""
 
     def put_bot(self, bot: BotRecord) -> None:
@@ -68,9 +70,6 @@ class SqlAlchemyWriter(SqlAlchemyReader, Writer):
             number = (self._transaction.value(s.LAST_MESSAGE_NUMBER, chat_id=chat_id) or 0) + 1
         self._transaction.run(s.PUT_MESSAGE, chat_id=chat_id, number=number, **m.message_row(message))
 
-    def put_usage(self, event: UsageEvent) -> None:
-        self._transaction.run(s.PUT_USAGE, **m.usage_row(event))
-
     def put_tenant_key(self, key: TenantKey) -> None:
         self._transaction.run(
             s.PUT_TENANT_KEY,
@@ -79,6 +78,9 @@ class SqlAlchemyWriter(SqlAlchemyReader, Writer):
             master_key_id=key.master_key_id,
             created_at=m.stamp(key.created_at),
         )
+
+    def delete_tenant_key(self, key_id: str) -> None:
+        self._transaction.run(s.DELETE_TENANT_KEY, id=key_id)
 
     def put_secrets(self, bot_id: str, secrets: Mapping[str, str]) -> None:
         self._transaction.many(

@@ -21,6 +21,7 @@ class QuoteLLM(LLM):
 
     def generate(self, request: LLMRequest) -> LLMResponse:
         """Return the quotation, or an empty answer if there is nothing to quote."""
+        self.check(request)
         if not request.passages:
             return LLMResponse(text="", model=self.name)
         first = request.passages[0]

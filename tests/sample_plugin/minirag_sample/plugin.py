@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from minirag.interfaces import ProviderSpec, hookimpl
 
-__all__ = ["minirag_embedders", "minirag_llms"]
-
 
 @hookimpl
 def minirag_embedders() -> list[ProviderSpec]:
@@ -29,5 +27,31 @@ def minirag_llms() -> list[ProviderSpec]:
             name="quote",
             factory="minirag_sample.llm:create",
             summary="answers with the first sentence of the best passage",
+        )
+    ]
+
+
+@hookimpl
+def minirag_rerankers() -> list[ProviderSpec]:
+    """Return the reranker `shared-words`."""
+    return [
+        ProviderSpec(
+            name="shared-words",
+            factory="minirag_sample.reranker:create",
+            summary="how many words of the query a text has",
+        )
+    ]
+
+
+@hookimpl
+def minirag_parsers() -> list[ProviderSpec]:
+    """Return the parser `subtitles`, which goes before the built-in one that reads `.srt` as plain text."""
+    return [
+        ProviderSpec(
+            name="subtitles",
+            factory="minirag_sample.parser:create",
+            summary="what is said in a film, by captions",
+            extensions=(".srt",),
+            media_types=("application/x-subrip",),
         )
     ]

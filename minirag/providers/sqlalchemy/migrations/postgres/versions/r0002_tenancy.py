@@ -42,7 +42,7 @@ CREATE TABLE api_tokens (
     user_id TEXT COLLATE "C" NOT NULL,
     bot_id TEXT COLLATE "C",
     kind TEXT COLLATE "C" NOT NULL,
-    scope TEXT COLLATE "C" NOT NULL,
+    token_scope TEXT COLLATE "C" NOT NULL,
     token_hash BYTEA NOT NULL,
     prefix TEXT COLLATE "C" NOT NULL,
     name TEXT COLLATE "C" NOT NULL,
@@ -69,9 +69,57 @@ CREATE TABLE audit_events (
     CONSTRAINT fk_audit_events_tenants FOREIGN KEY(tenant_id) REFERENCES tenants (id) ON DELETE CASCADE
 )
     """,
+    """
+CREATE TABLE erasures (
+    tenant_id TEXT COLLATE "C" NOT NULL,
+    id TEXT COLLATE "C" NOT NULL,
+    kind TEXT COLLATE "C" NOT NULL,
+    status TEXT COLLATE "C" NOT NULL,
+    bot_id TEXT COLLATE "C",
+    sequence BIGINT NOT NULL,
+    receipt TEXT COLLATE "C" NOT NULL,
+    keys BYTEA NOT NULL,
+    traces BYTEA NOT NULL,
+    requested_at TEXT COLLATE "C" NOT NULL,
+    finished_at TEXT COLLATE "C",
+    CONSTRAINT pk_erasures PRIMARY KEY (tenant_id, id)
+)
+    """,
+    """
+CREATE TABLE tenant_limits (
+    tenant_id TEXT COLLATE "C" NOT NULL,
+    limits TEXT COLLATE "C" NOT NULL,
+    CONSTRAINT pk_tenant_limits PRIMARY KEY (tenant_id),
+    CONSTRAINT fk_tenant_limits_tenants FOREIGN KEY(tenant_id) REFERENCES tenants (id) ON DELETE CASCADE
+)
+    """,
+    "ALTER TABLE usage_events ADD COLUMN cost BIGINT",
+    "ALTER TABLE usage_events ADD COLUMN reserved_tokens BIGINT",
+    "ALTER TABLE usage_events ADD COLUMN reserved_cost BIGINT",
+    "ALTER TABLE usage_events DROP CONSTRAINT fk_usage_events_bots",
+    """
+ALTER TABLE usage_events ADD CONSTRAINT fk_usage_events_tenants FOREIGN KEY(tenant_id) REFERENCES tenants (id)
+    ON DELETE CASCADE
+    """,
+    "CREATE INDEX ix_usage_events_open ON usage_events (tenant_id) WHERE status = 'open'",
+    """
+CREATE TABLE usage_days (
+    tenant_id TEXT COLLATE "C" NOT NULL,
+    day TEXT COLLATE "C" NOT NULL,
+    requests BIGINT NOT NULL,
+    tokens BIGINT NOT NULL,
+    cost BIGINT NOT NULL,
+    CONSTRAINT pk_usage_days PRIMARY KEY (tenant_id, day),
+    CONSTRAINT fk_usage_days_tenants FOREIGN KEY(tenant_id) REFERENCES tenants (id) ON DELETE CASCADE
+)
+    """,
+    """
+INSERT INTO usage_days SELECT tenant_id, substr(started_at, 1, 10), count(*), sum(input_tokens + output_tokens), 0
+FROM usage_events WHERE status <> 'open' GROUP BY tenant_id, substr(started_at, 1, 10)
+    """,
 )
 
-_OF_TENANTS: Final = ("users", "api_tokens", "audit_events")
+_OF_TENANTS: Final = ("users", "api_tokens", "audit_events", "erasures", "tenant_limits", "usage_days")
 """The tables made here."""
 
 _GRANT: Final = """
@@ -80,6 +128,7 @@ DECLARE role text := 'minirag_' || (SELECT value FROM settings WHERE name = 'wor
 BEGIN
     IF EXISTS (SELECT 1 FROM pg_roles WHERE rolname = role) THEN
         EXECUTE 'GRANT SELECT, INSERT, UPDATE, DELETE ON {tables} TO ' || quote_ident(role);
+        EXECUTE 'GRANT SELECT (id, suspended_at) ON tenants TO ' || quote_ident(role);
     END IF;
 END $$
 """
@@ -96,6 +145,9 @@ def upgrade() -> None:
             f"CREATE POLICY minirag_tenant ON {table} USING (tenant_id = current_setting('minirag.tenant', true)) "
             "WITH CHECK (tenant_id = current_setting('minirag.tenant', true))"
         )
+    # Of the tenants themselves a tenant's transaction sees its own row, and whether it is closed.
+    op.execute("ALTER TABLE tenants ENABLE ROW LEVEL SECURITY")
+    op.execute("CREATE POLICY minirag_tenant ON tenants USING (id = current_setting('minirag.tenant', true))")
     op.get_bind().exec_driver_sql(_GRANT.format(tables=", ".join(_OF_TENANTS)))
 
 
