@@ -100,9 +100,12 @@ def fuzz(session: nox.Session) -> None:
 
 @nox.session
 def isolation(session: nox.Session) -> None:
-    """Take the tenant's condition out of each place in turn, and expect red. `nox -s isolation -- --places 20`."""
+    """Take the tenant's condition out of each place in turn, and have two tenants do 2,000 random things."""
     session.install("-e", ".[test]")
     session.run("python", "-m", "pytest", "-q", "tests/isolation", *(session.posargs or ["--places", "0"]))
+    # Forty programmes of fifty steps, other ones each time.
+    machine = ["tests/testing/test_machine.py", "tests/access"]
+    session.run("python", "-m", "pytest", "-q", *machine, env={"MINIRAG_MACHINE_PROGRAMMES": "40"})
 
 
 @nox.session

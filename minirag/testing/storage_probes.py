@@ -165,6 +165,7 @@ def foreign_writes(
         ),
         "put_usage": lambda w: w.put_usage(theirs.event.model_copy(update={"input_tokens": 9})),
         "put_secrets": lambda w: w.put_secrets(bot_id, {"api_key": "taken"}),
+        "delete_tenant_key": lambda w: w.delete_tenant_key(theirs.key.id),
         "delete_secrets": lambda w: w.delete_secrets(bot_id, ["api_key"]),
         "write_versions": lambda w: w.write_versions(bot_id, [planned], space="s", keep_versions=0),
         "write_versions of the own bot into their source": lambda w: w.write_versions(

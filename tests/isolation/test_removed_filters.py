@@ -13,8 +13,6 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-SECOND_LOCKS: dict[str, str] = {}
-"""Places where another condition holds the statement already, with the reason why."""
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="it forks")
@@ -27,6 +25,5 @@ def test_a_missing_condition_is_noticed(request: pytest.FixtureRequest) -> None:
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3_000:]
     noticed = json.loads(done.stdout)
-    assert len(noticed) >= (100 if count == 0 else count)
-    assert [place for place, clause in noticed.items() if clause is None and place not in SECOND_LOCKS] == []
-    assert count or [place for place in SECOND_LOCKS if noticed.get(place, "gone") is not None] == [], "a lock too many"
+    assert len(noticed) > (60 if count == 0 else count)
+    assert [place for place, clause in noticed.items() if clause is None] == []
