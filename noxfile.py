@@ -20,12 +20,13 @@ PYTHONS = nox.project.python_versions(PROJECT)
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Check style, formatting and what Bandit finds; all of it works without a network."""
-    session.install("ruff>=0.17,<0.18", "bandit>=1.9")
+    """Check style, formatting, what Bandit finds, and dependencies for known weaknesses; none of it needs a network."""
+    session.install("-e", ".[test]", "ruff>=0.17,<0.18", "bandit>=1.9")
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
     # Those two are ruff's S608 and S314 as well, where each place that is right says why.
     session.run("bandit", "--quiet", "--recursive", "--skip", "B608,B314", "--severity-level", "medium", "minirag")
+    session.run("python", "-m", "pytest", "-q", "tests/architecture/test_dependencies.py")
 
 
 @nox.session
