@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from minirag._services.core import Core
+from minirag._services.locations import KEY_FILE, folder_of, key_file
 from minirag.errors import ConflictError, InvalidInputError, StorageError
 from minirag.models.checks import check_flag, check_text, clipped
 from minirag.models.verification import BackupReport
@@ -17,8 +18,6 @@ from minirag.security.disk import sync_folder
 from minirag.security.key_file import copy_key_file, write_key_file
 
 __all__ = ["backup"]
-
-_KEY_FILE = "master.key"
 
 
 def backup(core: Core, path: object, *, include_key: bool) -> BackupReport:
@@ -64,7 +63,7 @@ def _checked_target(core: Core, path: object) -> Path:
         raise InvalidInputError(f"path {clipped(text)} cannot be a folder: {reason}") from problem
     place = parent / target.name
     snapshots = core.partitions.snapshots
-    for own in (_folder(core), None if snapshots is None else snapshots.folder):
+    for own in (folder_of(core.location), None if snapshots is None else snapshots.folder):
         if own is not None and place.is_relative_to(own.resolve()):
             raise InvalidInputError(
                 f"path {clipped(text)} lies inside the workspace's own folder; choose one outside of it, best on another disk"
@@ -82,24 +81,17 @@ def _taken(target: Path) -> ConflictError:
     )
 
 
-def _folder(core: Core) -> Path | None:
-    """Return the workspace's folder; None if it is at a database URL or was made of parts."""
-    folder = Path(core.location)
-    return folder if "://" not in core.location and folder.is_absolute() else None
-
-
 def _copy_key(core: Core, aside: Path, *, include_key: bool) -> Literal["copied", "left out", "given", "none"]:
     line = core.secrets.master_key_line()
     if line is not None:
         if not include_key:
             return "left out"
-        write_key_file(aside / _KEY_FILE, line)
+        write_key_file(aside / KEY_FILE, line)
         return "copied"
-    folder = _folder(core)
-    file = None if folder is None else folder / _KEY_FILE
+    file = key_file(core.location)
     if file is None or not file.exists():
         return "none" if core.secrets.master_key_id is None else "given"
     if not include_key:
         return "left out"
-    copy_key_file(file, aside / _KEY_FILE)
+    copy_key_file(file, aside / KEY_FILE)
     return "copied"

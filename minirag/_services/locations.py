@@ -18,17 +18,20 @@ from minirag.security.key_file import load_key_file, load_or_create_key_file
 from minirag.types import MEMORY
 
 __all__ = [
+    "KEY_FILE",
     "check_cache_dir",
     "check_in_memory",
     "check_location",
     "default_index",
     "derived_folder",
+    "folder_of",
     "given_keys",
     "key_file",
     "open_vault",
     "shown",
 ]
 
+KEY_FILE: Final = "master.key"
 _URLS_OF_MEMORY: Final = ("sqlite://", "sqlite:///:memory:")
 _PASSWORD: Final = re.compile(r"(://[^/@:]*):[^/]*@")
 
@@ -158,9 +161,16 @@ def open_vault(location: str, storage: Storage, given: object) -> Vault:
     return Vault(*keys, reload=None if file is None or not file.exists() else partial(load_key_file, file))
 
 
+def folder_of(location: str) -> Path | None:
+    """Return the folder that a workspace is in; None if it is at a database URL, in memory, or was made of parts."""
+    folder = Path(location)
+    return folder if "://" not in location and folder.is_absolute() else None
+
+
 def key_file(location: str) -> Path | None:
     """Return where a folder keeps its master key; None for what is no folder."""
-    return None if "://" in location or location == MEMORY else Path(location) / "master.key"
+    folder = folder_of(location)
+    return None if folder is None else folder / KEY_FILE
 
 
 def given_keys(given: object) -> tuple[MasterKey, ...]:

@@ -12,6 +12,7 @@ import io
 import random
 import resource
 import sys
+import tempfile
 import time
 import zipfile
 from pathlib import Path
@@ -78,6 +79,7 @@ def change_bytes(data: bytes, chance: random.Random, others: list[bytes]) -> byt
 
 def main(name: str, seconds: float, seed: int, folder: Path, *, guided: bool) -> None:
     """Try inputs for some time."""
+    tempfile.tempdir = str(folder)  # workspaces of the targets go with it
     target = TARGETS[name]
     seeds = target.seeds()
     kept = folder / f"{name}-{seed}"

@@ -139,7 +139,7 @@ def test_what_cannot_be_changed_says_so(tmp_path: Path, postgres: PostgresServer
         keyless.rotate_master_key()
     for wrong in ([], [None], [b"x", 5], {"key": "x"}):
         with pytest.raises(InvalidInputError, match="list of them"):
-            minirag.Workspace.open(tmp_path / "kb", secret_key=wrong)  # type: ignore[arg-type]
+            minirag.Workspace.open(tmp_path / "kb", secret_key=wrong)
     with minirag.Workspace.open(tmp_path / "kb", embedder="hashing") as workspace:
         filled(workspace, 1)
         file = tmp_path / "kb" / "master.key"
@@ -319,3 +319,20 @@ def after(calls: int, owner: object, name: str, monkeypatch: pytest.MonkeyPatch,
         return real(*arguments, **keywords) if next(left, None) is not None else strike()
 
     monkeypatch.setattr(owner, name, call)
+
+
+def test_one_made_of_parts_is_told_to_give_both_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has no folder, so no file that happens to lie where one might be is touched."""
+    monkeypatch.chdir(tmp_path)
+    Path("(parts)").mkdir()
+    Path("(parts)", "master.key").write_text(minirag.generate_secret_key())
+    with minirag.Workspace.open(tmp_path / "kb", embedder="hashing") as workspace:
+        core, key = workspace._core, minirag.generate_secret_key()
+        parts = minirag.Workspace(
+            storage=core.storage, index=core.partitions.vectors, embedder="hashing", secret_key=key
+        )
+        before = Path("(parts)", "master.key").read_text()
+        with pytest.raises(InvalidInputError, match=r"secret_key=\[new, old\]"):
+            parts.rotate_master_key()
+        assert Path("(parts)", "master.key").read_text() == before
+        parts.close()
