@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
 
 import pytest
 from sqlalchemy import func, select, text
@@ -16,21 +15,6 @@ from minirag.providers.sqlalchemy.postgres_schema import OF_TENANTS
 from minirag.providers.sqlalchemy.storage import SqlAlchemyStorage
 from minirag.testing.storage_world import StorageWorld
 from tests.servers.postgres_server import PostgresServer
-
-
-@pytest.fixture
-def schema(postgres: PostgresServer) -> str:
-    return postgres.new_schema()
-
-
-@pytest.fixture
-def world(postgres: PostgresServer, schema: str) -> Iterator[StorageWorld]:
-    def make(*, read_only: bool = False) -> Storage:
-        return SqlAlchemyStorage(postgres.url(schema), read_only=read_only)
-
-    world = StorageWorld(make)
-    yield world
-    world.close()
 
 
 def test_a_statement_without_its_condition_sees_one_tenant(world: StorageWorld) -> None:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 
 import pytest
 
 from minirag.errors import ConflictError, NotFoundError, StorageBusyError, StorageError
 from minirag.interfaces.records import LogPosition
-from minirag.interfaces.storage import Storage
 from minirag.providers.sqlalchemy.storage import SqlAlchemyStorage
 from minirag.testing.storage_world import Customer, StorageWorld, draft, new_bot, new_source
 from minirag.types import new_id
@@ -17,21 +15,6 @@ from tests.servers.postgres_server import PostgresServer
 
 WRITERS = 8
 ROUNDS = 6
-
-
-@pytest.fixture
-def schema(postgres: PostgresServer) -> str:
-    return postgres.new_schema()
-
-
-@pytest.fixture
-def world(postgres: PostgresServer, schema: str) -> Iterator[StorageWorld]:
-    def make(*, read_only: bool = False) -> Storage:
-        return SqlAlchemyStorage(postgres.url(schema), read_only=read_only)
-
-    world = StorageWorld(make)
-    yield world
-    world.close()
 
 
 def write_at_once(world: StorageWorld, customers: list[Customer]) -> None:
