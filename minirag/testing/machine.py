@@ -31,18 +31,17 @@ from minirag.testing.machine_invariants import (
     check_versions,
     show,
 )
-from minirag.testing.machine_listening import Listener, check_archive
+from minirag.testing.machine_listening import check_archive
 from minirag.testing.machine_oracle import TENANTS, ExpectedBot, canary, words_of
 
 __all__ = ["WorkspaceMachine", "run_workspace_machine"]
 
 _TENANT = draw.tenants()
 _BOT = draw.bots()
-_HANDLE = st.integers(0, 2)
+_HANDLE = draw.handles()
 _LABEL = st.none() | st.sampled_from(("inline", "notes", "files"))
 _K = st.sampled_from((1, 2, 3, 5, 8, 1_000))
 _KEPT_CITATIONS = 20
-_MOST_HANDLES = 3
 
 
 def run_workspace_machine(
@@ -83,13 +82,19 @@ class WorkspaceMachine(ErasingMachine):
 
     Subclass it and override `make_workspace` to drive a workspace of other parts. After each step everything that
     either tenant can list is compared with a dictionary. Whatever comes back to a tenant, errors too, is searched for
-    a word that only the other tenant wrote. `heard` is every method that was called, such as `"Bot.search"`.
+    a word that only the other tenant wrote. Each call is made on either face of the workspace. `heard` is every method that was called, such as `"AsyncBot.search"`.
     """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._face = False
 
     @invariant()
     def everything_is_as_expected(self) -> None:
+        """Both tenants' lists are those expected, seen from one face and the other in turn."""
+        self._face = not self._face
         for tenant in TENANTS if self.handles else ():
-            session, expected = self.session(tenant), self.tenants[tenant]
+            session, expected = self.session(tenant, self._face * len(self.handles)), self.tenants[tenant]
             assert [profile.name for profile in session.bots.list()] == sorted(expected), "other bots are listed"
             for name, model in expected.items():
                 check_bot(session.bot(name), model)
@@ -132,15 +137,15 @@ class WorkspaceMachine(ErasingMachine):
             for name in self.tenants[tenant]:
                 fresh, *others = [
                     show(self.session(tenant, handle).bot(name).search(query, k=k, where=where))
-                    for handle in reversed(range(len(self.handles)))
+                    for handle in reversed(range(2 * len(self.handles)))
                 ]
                 assert all(other == fresh for other in others), f"{tenant}/{name}: a rebuilt index answers otherwise"
-        self.handles.pop().close()
+        self.close_last()
 
     @rule(handle=_HANDLE, deep=st.booleans())
     def nothing_is_wrong(self, *, handle: int, deep: bool) -> None:
         """Whatever was done so far, a check finds no fault."""
-        faults = self.handles[handle % len(self.handles)].verify(deep=deep).faults
+        faults = self.workspace(handle).verify(deep=deep).faults
         assert faults == (), f"a check finds faults that nobody made: {faults}"
 
     @rule(tenant=_TENANT, handle=_HANDLE, query=draw.queries(), where=draw.filters(), sure=st.integers(0, 4))
@@ -148,7 +153,7 @@ class WorkspaceMachine(ErasingMachine):
         """What is exported and imported under another slug is the same tenant again; then it goes."""
         if sure != 4:
             return
-        workspace, other = self.handles[handle % len(self.handles)], self.handles[(handle + 1) % len(self.handles)]
+        workspace, other = self.workspace(handle), self.workspace(handle + 1)
         archive = self._root / "moving.minirag"
         workspace.tenants.export(tenant, archive, progress=False)
         others = tuple(canary(rival) for rival in TENANTS if rival != tenant)
@@ -157,7 +162,7 @@ class WorkspaceMachine(ErasingMachine):
             other.tenants.import_(archive, slug="moved", progress=False)
         finally:
             archive.unlink()
-        session = Listener(other.tenant("moved"), forbidden=others, heard=self.heard)
+        session = self.listening(tenant, other.tenant("moved"))
         for name, model in self.tenants[tenant].items():
             moved, old = session.bot(name), workspace.tenant(tenant).bot(name)
             check_documents(moved.documents.list(), model, list(model.documents))
@@ -222,6 +227,7 @@ class WorkspaceMachine(ErasingMachine):
         self._keep(tenant, name, expected, answer)
         expected.chats[chat.id] = expected.chats.get(chat.id, 0) + 2
         messages = self.session(tenant, handle + 1).bot(name).chats.get(chat.id).messages
+        messages = messages() if callable(messages) else messages
         assert len(messages) == expected.chats[chat.id], "messages are missing"
         assert [messages[-2].text, messages[-1].text] == [query, answer.text], "other messages were stored"
 
@@ -258,9 +264,9 @@ class WorkspaceMachine(ErasingMachine):
                 with pytest.raises(EvidenceGoneError):
                     bots.bot(min(self.tenants[tenant])).open(citation)
 
-    @rule(tenant=_TENANT, name=_BOT)
-    def evaluate(self, *, tenant: str, name: str) -> None:
-        if (found := self.bot(tenant, name)) and found[1].documents:
+    @rule(tenant=_TENANT, name=_BOT, handle=_HANDLE)
+    def evaluate(self, *, tenant: str, name: str, handle: int) -> None:
+        if (found := self.bot(tenant, name, handle)) and found[1].documents:
             key = next(iter(found[1].documents))[1]
             report = found[0].evaluate({"q": "kettle"}, {"q": {key: 1}})
             assert all(0 <= value <= 1 for values in report.metrics.values() for value in values.values())
@@ -286,19 +292,19 @@ class WorkspaceMachine(ErasingMachine):
                 _refuses(ChatNotFoundError, bot.chats.delete, chat_id)
 
     # ---------------------------------------------------------------- life cycle
-    @rule(number=st.integers(0, _MOST_HANDLES))
+    @rule(number=st.integers(0, draw.MOST_HANDLES))
     def reopen(self, *, number: int) -> None:
         """Close every workspace and open so many; none: open one more beside those there are."""
         while number and self.handles:
-            self.handles.pop().close()
-        for _ in range(number or int(len(self.handles) < _MOST_HANDLES)):
+            self.close_last()
+        for _ in range(number or int(len(self.handles) < draw.MOST_HANDLES)):
             self.open()
 
     @rule(tenant=_TENANT, handle=_HANDLE, sure=st.integers(0, 9))
     def delete_tenant(self, *, tenant: str, handle: int, sure: int) -> None:
         if sure == 9:
             session = self.session(tenant, handle)
-            self.handles[handle % len(self.handles)].tenants.delete(tenant)
+            self.workspace(handle).tenants.delete(tenant)
             assert session.bots.list() == []
             self.tenants[tenant].clear()
             self.people[tenant].clear()
@@ -306,8 +312,8 @@ class WorkspaceMachine(ErasingMachine):
     @rule(tenant=_TENANT, handle=_HANDLE)
     def suspend(self, *, tenant: str, handle: int) -> None:
         """Close a tenant for a moment: every workspace refuses it, and its rival is none the wiser."""
-        tenants = self.handles[handle % len(self.handles)].tenants
-        sessions = [self.session(tenant, number) for number in range(len(self.handles))]
+        tenants = self.workspace(handle).tenants
+        sessions = [self.session(tenant, number) for number in range(2 * len(self.handles))]
         held = {each.slug: each.counts.bots for each in tenants.list(counts=True) if each.counts}
         assert held == {slug: len(self.tenants[slug]) for slug in held}, "a tenant is said to hold other bots"
         tenants.suspend(tenant)

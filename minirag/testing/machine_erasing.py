@@ -25,7 +25,7 @@ class ErasingMachine(PeopleMachine):
     @rule(
         tenant=draw.tenants(),
         name=draw.bots(),
-        handle=st.integers(0, 2),
+        handle=draw.handles(),
         label=st.sampled_from(("inline", "notes", "files")),
         whole=st.booleans(),
         chats=st.sampled_from(("scrub", "keep")),
@@ -54,7 +54,7 @@ class ErasingMachine(PeopleMachine):
         assert receipt.counts["documents"] == len(gone), "other documents were erased than there were"
         assert receipt.tenant == tenant, "a receipt names another tenant"
         assert canary(tenant) not in receipt.model_dump_json(), "a receipt tells what was erased"
-        receipts = self.handles[handle % len(self.handles)].erasures
+        receipts = self.workspace(handle).erasures
         assert receipts.get(receipt.id) == receipt
         assert list(receipts.resume()) == [], "something is pending"
         self._forget_citations(tenant, name, stored.id, None if whole else gone)

@@ -12,26 +12,35 @@ from typing import Any, Final
 from pydantic import BaseModel
 
 from minirag.accounting import AuditLog, UsageLedger
+from minirag.aio.accounting import AsyncAuditLog, AsyncUsageLedger
+from minirag.aio.bot import AsyncBot, AsyncChat, AsyncChats, AsyncDocuments, AsyncSources
+from minirag.aio.people import AsyncTokens, AsyncUsers
+from minirag.aio.workspace import AsyncBots, AsyncTenantSession
 from minirag.bot import Bot
 from minirag.chat import Chat, Chats
 from minirag.documents import Documents
 from minirag.models.search import SearchResults
 from minirag.session import Bots, TenantSession
 from minirag.sources import Sources
+from minirag.testing.machine_awaiting import bare
 from minirag.tokens import Tokens
 from minirag.users import Users
 
 __all__ = ["FACES", "Listener", "check_archive"]
 
-FACES: Final = (TenantSession, Bots, Bot, Sources, Documents, Chats, Chat, UsageLedger, AuditLog, Users, Tokens)
-"""The objects on which a tenant's calls are made."""
+FACES: Final[tuple[type, ...]] = (
+    *(TenantSession, Bots, Bot, Sources, Documents, Chats, Chat, UsageLedger, AuditLog, Users, Tokens),
+    *(AsyncTenantSession, AsyncBots, AsyncBot, AsyncSources, AsyncDocuments, AsyncChats, AsyncChat),
+    *(AsyncUsageLedger, AsyncAuditLog, AsyncUsers, AsyncTokens),
+)
+"""The objects on which a tenant's calls are made, of both faces."""
 
 
 class Listener:
     """Passes calls on and searches all that comes back, results, errors and log lines, for what must not be heard.
 
     Args:
-        target: one of `FACES`.
+        target: one of `FACES`, or an `Awaited` one.
         forbidden: words of other tenants. Where the caller itself said one, a trace or a message may repeat it.
         heard: takes the name of each method that was called, such as `"Bot.search"`.
     """
@@ -40,6 +49,7 @@ class Listener:
         self._target = target
         self._forbidden = forbidden
         self._heard = heard
+        self._kind = target.__class__.__name__  # of an `Awaited` the type it stands for
 
     def __getattr__(self, name: str) -> Any:
         value = getattr(self._target, name)
@@ -47,7 +57,7 @@ class Listener:
 
     def _listening(self, name: str, method: Callable[..., Any]) -> Callable[..., Any]:
         def call(*given: Any, **named: Any) -> Any:
-            self._heard.add(f"{type(self._target).__name__}.{name}")
+            self._heard.add(f"{self._kind}.{name}")
             given = tuple(_bare(value) for value in given)
             named = {key: _bare(value) for key, value in named.items()}
             asked = any(word in repr((given, named)) for word in self._forbidden)
@@ -76,9 +86,7 @@ class Listener:
 
     def _search(self, name: str, text: str) -> None:
         for word in self._forbidden:
-            assert word not in text, (
-                f"{type(self._target).__name__}.{name} told {word!r} of another tenant: {text[:500]}"
-            )
+            assert word not in text, f"{self._kind}.{name} told {word!r} of another tenant: {text[:500]}"
 
 
 class _Ear(logging.Handler):
@@ -117,7 +125,8 @@ def check_archive(archive: Path, *, forbidden: tuple[str, ...]) -> None:
 
 
 def _bare(value: Any) -> Any:
-    return value._target if isinstance(value, Listener) else value
+    """Return what stands behind a `Listener` and an `Awaited`."""
+    return bare(value._target if isinstance(value, Listener) else value)
 
 
 def _told(value: Any, *, with_traces: bool) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import rule
@@ -17,15 +15,13 @@ from minirag.errors import (
 )
 from minirag.security.passwords import Cost, Passwords
 from minirag.testing import machine_strategies as draw
-from minirag.testing.machine_listening import Listener
 from minirag.testing.machine_oracle import TENANTS, canary
 from minirag.testing.machine_writing import WritingMachine
-from minirag.workspace import Workspace
 
 __all__ = ["PeopleMachine"]
 
 _TENANT = draw.tenants()
-_HANDLE = st.integers(0, 2)
+_HANDLE = draw.handles()
 _EMAIL = st.sampled_from(("ann@example.com", "bob@example.com"))
 
 
@@ -55,7 +51,7 @@ class PeopleMachine(WritingMachine):
         else:
             assert users.update(email, role=role, password=_password(tenant)).role == role
         people[email] = role
-        self._check_people(tenant)
+        self._check_people(tenant, handle)
 
     @rule(tenant=_TENANT, handle=_HANDLE, email=_EMAIL)
     def remove_person(self, *, tenant: str, handle: int, email: str) -> None:
@@ -69,12 +65,12 @@ class PeopleMachine(WritingMachine):
         else:
             users.remove(email)
             del people[email]
-        self._check_people(tenant)
+        self._check_people(tenant, handle)
 
     @rule(tenant=_TENANT, handle=_HANDLE, email=_EMAIL)
     def sign_in(self, *, tenant: str, handle: int, email: str) -> None:
         """A password opens the tenant it was set in, and no other one; the session it gives can be issued a token."""
-        workspace = self._handle(handle)
+        workspace = self.workspace(handle)
         (rival,) = set(TENANTS) - {tenant}
         with pytest.raises(AuthenticationError):
             workspace.login(tenant, email, _password(rival))
@@ -82,10 +78,10 @@ class PeopleMachine(WritingMachine):
             with pytest.raises(AuthenticationError):
                 workspace.login(tenant, email, _password(tenant))
             return
-        session = self._listening(tenant, workspace.login(tenant, email, _password(tenant)))
+        session = self.listening(tenant, workspace.login(tenant, email, _password(tenant)))
         assert session.principal.role == self.people[tenant][email]
         issued = session.issue_token()
-        again = self._listening(tenant, self._handle(handle + 1).authenticate(issued.token))
+        again = self.listening(tenant, self.workspace(handle + 1).authenticate(issued.token))
         assert [bot.name for bot in again.bots.list()] == sorted(self.tenants[tenant]), "a session sees other bots"
         again.tokens.revoke(issued)
         with pytest.raises(SessionEndedError):
@@ -101,7 +97,7 @@ class PeopleMachine(WritingMachine):
             return
         token = tokens.create(email, name=canary(tenant))
         assert tokens.list(email)[0] == token, "the token that was just made is not the newest one"
-        opened = self._listening(tenant, self._handle(handle + 1).authenticate(token.token))
+        opened = self.listening(tenant, self.workspace(handle + 1).authenticate(token.token))
         assert opened.tenant.slug == tenant, "a token opened another tenant"
         assert [bot.name for bot in opened.bots.list()] == sorted(self.tenants[tenant]), "a token sees other bots"
         (rival,) = set(TENANTS) - {tenant}
@@ -112,14 +108,14 @@ class PeopleMachine(WritingMachine):
         else:
             tokens.revoke(token)
         with pytest.raises(AuthenticationError):
-            self._handle(handle).authenticate(token.token)
+            self.workspace(handle).authenticate(token.token)
 
     def _is_last_owner(self, tenant: str, email: str) -> bool:
         owners = [other for other, role in self.people[tenant].items() if role == "owner"]
         return owners == [email]
 
-    def _check_people(self, tenant: str) -> None:
-        users = self.session(tenant).users
+    def _check_people(self, tenant: str, handle: int) -> None:
+        users = self.session(tenant, handle).users
         found = {user.email: user.role for user in users.list()}
         assert found == self.people[tenant], "other people are listed"
         assert all(users.get(email).role == role for email, role in found.items()), "a person reads otherwise"
@@ -130,13 +126,6 @@ class PeopleMachine(WritingMachine):
             path.unlink()
             told = [canary(other) for other in TENANTS if other != tenant and canary(other) in text]
             assert not told, "a person's data hold what is another tenant's"
-
-    def _handle(self, handle: int) -> Workspace:
-        return self.handles[handle % len(self.handles)]
-
-    def _listening(self, tenant: str, session: Any) -> Any:
-        others = tuple(canary(other) for other in TENANTS if other != tenant)
-        return Listener(session, forbidden=others, heard=self.heard)
 
 
 def _password(tenant: str) -> str:

@@ -10,11 +10,13 @@ from minirag.testing.machine_oracle import CHUNKERS, TENANTS, Given, canary
 from minirag.testing.strategies import COMMON_VALUES, metadata, where_filters
 
 __all__ = [
+    "MOST_HANDLES",
     "bots",
     "contents",
     "file_names",
     "filters",
     "givens",
+    "handles",
     "keys",
     "modes",
     "own_metadata",
@@ -29,11 +31,18 @@ _WORDS: Final = ("kettle", "bridge", "cloud", "dragon", "engine", "apple", "zebr
 _KEYS: Final = ("a", "b", "c d/é", "0")
 _FIELDS: Final = ("lang", "year", "tag")
 _TEXTS: Final = ("en", "{c}", "kettle")
+MOST_HANDLES: Final = 3
+"""How many workspaces may have the database open at once."""
 
 
 def tenants() -> st.SearchStrategy[str]:
     """Return the tenants' slugs."""
     return st.sampled_from(TENANTS)
+
+
+def handles() -> st.SearchStrategy[int]:
+    """Return numbers of open workspaces: each has two, one for each of its faces."""
+    return st.integers(0, 2 * MOST_HANDLES - 1)
 
 
 def bots() -> st.SearchStrategy[str]:

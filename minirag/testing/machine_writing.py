@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import tempfile
 from collections.abc import Mapping
 from dataclasses import replace
@@ -12,6 +13,7 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
+from minirag.aio.workspace import AsyncWorkspace
 from minirag.errors import (
     AmbiguousKeyError,
     BotNotFoundError,
@@ -25,6 +27,7 @@ from minirag.models.documents import DocumentInput
 from minirag.models.tenants import ProviderRef
 from minirag.plugins.registry import Registry, parse_ref
 from minirag.testing import machine_strategies as draw
+from minirag.testing.machine_awaiting import Awaited
 from minirag.testing.machine_listening import Listener
 from minirag.testing.machine_oracle import (
     CHUNKERS,
@@ -42,7 +45,7 @@ __all__ = ["WritingMachine"]
 
 _TENANT = draw.tenants()
 _BOT = draw.bots()
-_HANDLE = st.integers(0, 2)
+_HANDLE = draw.handles()
 _TEXT_SOURCE = st.sampled_from(("inline", "notes"))
 _ANY_SOURCE = st.sampled_from(("inline", "notes", FOLDER))
 _OTHER = {"provider": "hashing", "options": {"dimension": 32}}
@@ -70,6 +73,8 @@ class WritingMachine(RuleBasedStateMachine):
         self._temporary = tempfile.TemporaryDirectory(prefix="minirag-machine-")
         self._root = Path(self._temporary.name)
         self.handles: list[Workspace] = []
+        self._awaited: list[Awaited] = []
+        self._loop = asyncio.Runner()
         self._embedder = self.make_embedder()
         registry = Registry.discover(())
         self._other: Embedder = registry.create("embedder", parse_ref("embedder", _OTHER), ProviderContext())
@@ -82,8 +87,9 @@ class WritingMachine(RuleBasedStateMachine):
         self.cited: list[tuple[str, str, ExpectedBot, Citation]] = []
 
     def teardown(self) -> None:
-        for handle in self.handles:
-            handle.close()
+        while self.handles:
+            self.close_last()
+        self._loop.close()
         self._temporary.cleanup()
 
     @initialize(documents=st.lists(draw.givens(blank=False), min_size=2, max_size=6))
@@ -97,16 +103,32 @@ class WritingMachine(RuleBasedStateMachine):
 
     # ---------------------------------------------------------------- ways to a bot
     def open(self) -> None:
-        self.handles.append(self.make_workspace(self._root / "kb"))
+        """Open one more workspace, whose asynchronous face is another way to it."""
+        workspace = self.make_workspace(self._root / "kb")
+        self.handles.append(workspace)
+        self._awaited.append(Awaited(AsyncWorkspace(lambda: workspace), self._loop))
+
+    def close_last(self) -> None:
+        """Close the workspace that was opened last."""
+        self._awaited.pop().close()
+        self.handles.pop().close()
+
+    def workspace(self, handle: int) -> Any:
+        """Return one of the open workspaces: the first numbers are their synchronous faces, the next their asynchronous ones."""
+        turn, place = divmod(handle, len(self.handles))
+        return self._awaited[place] if turn % 2 else self.handles[place]
 
     def _folder(self, tenant: str) -> Path:
         return self._root / tenant / FOLDER
 
     def session(self, tenant: str, handle: int = 0) -> Any:
         """Return a tenant's session of one of the open workspaces, behind a `Listener`."""
-        workspace = self.handles[handle % len(self.handles)]
+        return self.listening(tenant, self.workspace(handle).tenant(tenant, create=True))
+
+    def listening(self, tenant: str, session: Any) -> Any:
+        """Return a tenant's session behind a `Listener`."""
         others = tuple(canary(other) for other in TENANTS if other != tenant)
-        return Listener(workspace.tenant(tenant, create=True), forbidden=others, heard=self.heard)
+        return Listener(session, forbidden=others, heard=self.heard)
 
     def bot(self, tenant: str, name: str, handle: int = 0) -> tuple[Any, ExpectedBot] | None:
         """Return a bot and what is expected of it; None if there is none, which the session must say too."""
@@ -156,10 +178,10 @@ class WritingMachine(RuleBasedStateMachine):
     @rule(tenant=_TENANT, name=_BOT, handle=_HANDLE, sure=st.booleans())
     def delete(self, *, tenant: str, name: str, handle: int, sure: bool) -> None:
         if sure and (found := self.bot(tenant, name, handle)):
-            if handle:
+            if handle % 2:
                 found[0].delete()
             else:
-                self.session(tenant).bots.delete(name)
+                self.session(tenant, handle).bots.delete(name)
             del self.tenants[tenant][name]
             with pytest.raises(BotNotFoundError):
                 found[0].documents.count()

@@ -17,7 +17,8 @@ LAYERS = (
     ("accounting", "tokens", "users"),
     ("session", "erasures", "tenants", "upkeep"),
     ("workspace",),
-    ("aio", "cli", "testing"),
+    ("aio", "cli"),
+    ("testing",),
 )
 """From the ground up. A module imports only from lines below its own; folders may import within themselves."""
 

@@ -53,7 +53,8 @@ def test_every_method_of_a_tenant_has_a_rule(machine: Machine) -> None:
     """A public method that no rule calls fails here."""
     for tenant in TENANTS:
         for short in (False, True):
-            _tour(machine, short=short, tenant=tenant, name="support", handle=0)
+            for asynchronous in (False, True):
+                _tour(machine, short=short, tenant=tenant, name="support", handle=2 * asynchronous)
     methods = {
         f"{face.__name__}.{name}"
         for face in FACES
@@ -64,8 +65,8 @@ def test_every_method_of_a_tenant_has_a_rule(machine: Machine) -> None:
 
 
 def _tour(machine: Machine, *, short: bool, **bot: Any) -> None:
-    """Call every rule, and where there are two ways the one or the other."""
-    tenant = bot["tenant"]
+    """Call every rule, and where there are two ways the one or the other. Two workspaces are open meanwhile."""
+    tenant, handle = bot["tenant"], bot["handle"]
     question = {"query": "How fast does the kettle boil water?", "where": None}
     machine.reopen(number=0)
     machine.write_files(tenant=tenant, changes={"a.txt": "A kettle.", "b.txt": "Gone."})
@@ -85,30 +86,30 @@ def _tour(machine: Machine, *, short: bool, **bot: Any) -> None:
     machine.read_everything(**bot)
     for mode in ("dense", "keyword", "hybrid"):
         machine.search(**bot, query="kettle", k=3, where={"lang": "en"}, mode=mode, exact=short)
-        machine.search_all_bots(tenant=tenant, handle=1, query="kettle", k=3, where=None, mode=mode)
+        machine.search_all_bots(tenant=tenant, handle=handle + 1, query="kettle", k=3, where=None, mode=mode)
     machine.ask(**bot, **question, stream=short)
     machine.chat(**bot, query="Is the bridge closed?", new=True, stream=short)
     assert machine.cited
-    machine.evaluate(tenant=tenant, name="support")
+    machine.evaluate(**bot)
     machine.foreign_ids_are_missing_ids(**bot)
     for email, role in (("ann@example.com", "owner"), ("bob@example.com", "member"), ("ann@example.com", "admin")):
-        machine.put_person(tenant=tenant, handle=0, email=email, role=role)
-    machine.sign_in(tenant=tenant, handle=0, email="ann@example.com")
-    machine.use_token(tenant=tenant, handle=1, email="bob@example.com", everything=short)
-    machine.remove_person(tenant=tenant, handle=1, email="bob@example.com")
-    machine.sign_in(tenant=tenant, handle=1, email="bob@example.com")
+        machine.put_person(tenant=tenant, handle=handle, email=email, role=role)
+    machine.sign_in(tenant=tenant, handle=handle, email="ann@example.com")
+    machine.use_token(tenant=tenant, handle=handle + 1, email="bob@example.com", everything=short)
+    machine.remove_person(tenant=tenant, handle=handle + 1, email="bob@example.com")
+    machine.sign_in(tenant=tenant, handle=handle + 1, email="bob@example.com")
     machine.erase(**bot, label="notes", whole=short, chats="keep" if short else "scrub", sure=0)
     machine.remove(**bot, keys=["b"], label="notes")
     machine.remove_source(**bot, label=FOLDER)
-    machine.old_citations_keep_their_evidence(handle=1)
+    machine.old_citations_keep_their_evidence(handle=handle + 1)
     machine.a_fresh_workspace_answers_the_same(query="kettle", k=3, where=None)
-    machine.a_moved_tenant_answers_the_same(tenant=tenant, handle=0, query="kettle", where=None, sure=4)
-    machine.nothing_is_wrong(handle=0, deep=short)
+    machine.a_moved_tenant_answers_the_same(tenant=tenant, handle=handle, query="kettle", where=None, sure=4)
+    machine.nothing_is_wrong(handle=handle, deep=short)
     machine.delete_chat(**bot, directly=short)
     machine.everything_is_as_expected()
-    machine.delete(**(bot | {"handle": int(short)}), sure=True)
+    machine.delete(**(bot | {"handle": handle + short}), sure=True)
     machine.create(**bot, changes={}, short=short)
-    machine.suspend(tenant=tenant, handle=0)
+    machine.suspend(tenant=tenant, handle=handle)
     machine.reopen(number=1)
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from minirag._services.engines import Engines
 from minirag._services.indexing import Partitions
+from minirag.aio.bot import AsyncBot
 from minirag.errors import EmbeddingSpaceMismatchError
 from minirag.interfaces.scope import mint_scope
 from minirag.models.filters import And
@@ -178,6 +179,18 @@ def the_log_remembers_everybody(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(session, "find_bot", chatty)
 
 
+def awaited_hits_are_anybodys(patch: pytest.MonkeyPatch) -> None:
+    """Break isolation on the asynchronous face alone: hits are kept by question, whoever asked it."""
+    search, kept = AsyncBot.search, {}
+
+    async def hasty(self: AsyncBot, query: str, **named: Any) -> Any:
+        if (key := (query, repr(named))) not in kept:
+            kept[key] = await search(self, query, **named)
+        return kept[key]
+
+    patch.setattr(AsyncBot, "search", hasty)
+
+
 WRONG: list[Patch] = [
     removals_are_not_logged,
     filters_are_dropped,
@@ -189,6 +202,7 @@ WRONG: list[Patch] = [
     stale_documents_stay_stale,
     chunks_begin_one_too_late,
     embedders_are_shared_wrongly,
+    awaited_hits_are_anybodys,
 ]
 
 
