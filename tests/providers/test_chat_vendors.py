@@ -20,7 +20,6 @@ from minirag.errors import (
 )
 from minirag.interfaces import LLM, LLMChunk, LLMRequest, LLMResponse, PromptMessage, TokenUsage
 from minirag.providers.http import client as client_module
-from minirag.providers.http.client import HttpClient
 from tests.providers.chat_models import KEY, make
 from tests.servers.openai_server import Scripted
 from tests.servers.vendor_servers import DIALECTS, VendorServer
@@ -39,22 +38,6 @@ def server(request: pytest.FixtureRequest) -> Iterator[VendorServer]:
     """A server of one vendor, which refuses every key but one."""
     with VendorServer(request.param, api_key=KEY) as running:
         yield running
-
-
-@pytest.fixture
-def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The pauses between attempts, which are noted down instead of waited for."""
-    noted: list[float] = []
-    decide = HttpClient._pause
-
-    def note(self: HttpClient, *arguments: Any, **keywords: Any) -> float | None:
-        pause = decide(self, *arguments, **keywords)
-        if pause is not None:
-            noted.append(pause)
-        return None if pause is None else 0.0
-
-    monkeypatch.setattr(HttpClient, "_pause", note)
-    return noted
 
 
 @contextlib.contextmanager

@@ -39,22 +39,6 @@ def server() -> Iterator[OpenAIServer]:
         yield running
 
 
-@pytest.fixture
-def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The pauses between attempts, which are noted down instead of waited for."""
-    noted: list[float] = []
-    decide = HttpClient._pause
-
-    def note(self: HttpClient, *arguments: Any, **keywords: Any) -> float | None:
-        pause = decide(self, *arguments, **keywords)
-        if pause is not None:
-            noted.append(pause)
-        return None if pause is None else 0.0
-
-    monkeypatch.setattr(HttpClient, "_pause", note)
-    return noted
-
-
 def post(server_url: str, *, way: str, contents: tuple[str, ...] = (), **settings: Any) -> Any:
     """Return the answer to one call."""
     settings = {"timeout": 5.0, "max_retries": 2, "secrets": [SECRET], **settings}
