@@ -101,6 +101,7 @@ class VersionDraft:
         version_hash: the first half of the SHA-256 of the canonical text and the chunking.
         raw_hash: SHA-256 of the file's bytes and the parser's revision, or None for a text given as such.
         spans: JSON of the parser's spans.
+        chunks: at least one: a document without is found by no filter over declared fields.
         vectors: float32, one row a chunk, of length one.
         words, known_words: what the embedder said of its familiarity with the text.
     """

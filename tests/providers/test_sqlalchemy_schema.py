@@ -157,6 +157,8 @@ def every_statement() -> dict[str, Executable]:
     found["allowed_keys"] = filtered.allowed_keys(form, fields, None)
     for at in range(len(narrowings(form, fields))):
         found[f"allowed_keys {at}"] = filtered.allowed_keys(form, fields, at)
+        found[f"documents_page {at}"] = filtered.documents_page(form, fields, at, by_source=False)
+        found[f"count_documents {at}"] = filtered.count_documents(form, fields, at, by_source=True)
     counts = filtered.count_narrowings(form, fields)
     assert counts is not None
     found["count_narrowings"] = counts
@@ -168,6 +170,15 @@ def plan_of(name: str, file: Path) -> list[str]:
     return [
         str(row[3]) for row in rows(file, f"EXPLAIN QUERY PLAN {compiled}", dict.fromkeys(compiled.bind_names.values()))
     ]
+
+
+def test_documents_of_a_narrow_filter_are_looked_up(created: Path) -> None:
+    """Those that an index names are read one by one, not all the bot's."""
+    names = [name for name in every_statement() if name.startswith(("documents_page ", "count_documents "))]
+    assert len(names) > 8
+    for name in names:
+        steps = [step for step in plan_of(name, created) if step.startswith("SEARCH documents USING")]
+        assert any(" id=?" in step for step in steps), f"{name}: {steps}"
 
 
 def test_no_statement_reads_a_whole_table(created: Path) -> None:

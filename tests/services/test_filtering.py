@@ -116,12 +116,14 @@ def _check(
         assert hits.trace is not None
         expected = oracle.keys(where, k, mode, weight=hits.trace.weight)
         assert [hit.key for hit in hits] == expected, (name, where, k, mode)
-        allowed = len(oracle.allowed(where, "dense"))
+        possible = {hit.key for hit in oracle.allowed(where, "dense")}
+        allowed = len(possible)
         assert hits.trace.allowed in (None, allowed)
         if mode != "keyword":
             assert len(hits) == min(k, allowed)
         if "$page" not in repr(where):
             assert bot.documents.count(where=where) == allowed
+            assert {document.key for document in bot.documents.list(where=where)} == possible
 
 
 def test_filters_equal_brute_force(bots: dict[str, minirag.Bot], pytestconfig: pytest.Config) -> None:

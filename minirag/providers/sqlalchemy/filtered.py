@@ -31,7 +31,9 @@ __all__ = [
     "allowed_if_few",
     "allowed_keys",
     "count",
+    "count_documents",
     "count_narrowings",
+    "documents_page",
     "matching",
     "matching_keys",
     "page",
@@ -75,14 +77,16 @@ def page(
 ) -> Sequence[Any]:
     """Return rows of documents that a filter allows, as `statements.documents_page` says."""
     form, parameters = parameterized(where)
-    statement = s.documents_page(by_source=source_id is not None, where=form)
+    fields, at = _narrowest(transaction, bot_id, form, parameters, limit=_FEW)
+    statement = documents_page(form, fields, at, by_source=source_id is not None)
     return transaction.rows(statement, bot_id=bot_id, source_id=source_id, after=after, limit=limit, **parameters)
 
 
 def count(transaction: Transaction, bot_id: str, where: Filter, *, source_id: str | None) -> int:
     """Return how many documents a filter allows."""
     form, parameters = parameterized(where)
-    statement = s.count_documents(by_source=source_id is not None, where=form)
+    fields, at = _narrowest(transaction, bot_id, form, parameters, limit=_FEW)
+    statement = count_documents(form, fields, at, by_source=source_id is not None)
     return int(transaction.value(statement, bot_id=bot_id, source_id=source_id, **parameters))
 
 
@@ -134,6 +138,28 @@ def allowed_keys(form: Filter, fields: tuple[str, ...], at: int | None) -> Selec
     """Return the query of at most `limit` of the bot's chunks that a filter allows, found by its narrowing `at`."""
     keys = _allowed(form).limit(bindparam("limit"))
     return keys if at is None else keys.where(t.chunks.c.key.in_(narrowings(form, fields)[at]))
+
+
+@lru_cache(maxsize=64)
+def documents_page(form: Filter, fields: tuple[str, ...], at: int | None, *, by_source: bool) -> Select[Any]:
+    """Return the query `statements.documents_page`, its documents found by the filter's narrowing `at`."""
+    return _found_by(s.documents_page(by_source=by_source, where=form), form, fields, at)
+
+
+@lru_cache(maxsize=64)
+def count_documents(form: Filter, fields: tuple[str, ...], at: int | None, *, by_source: bool) -> Select[Any]:
+    """Return the query `statements.count_documents`, its documents found by the filter's narrowing `at`."""
+    return _found_by(s.count_documents(by_source=by_source, where=form), form, fields, at)
+
+
+def _found_by(documents: Select[Any], form: Filter, fields: tuple[str, ...], at: int | None) -> Select[Any]:
+    """Return a query of documents, all of which have chunks, held to those that a narrowing names a chunk of."""
+    if at is None:
+        return documents
+    named = scoped(t.chunks.c.document_id, of=(t.chunks,)).where(
+        equals(t.chunks.c.bot_id), t.chunks.c.key.in_(narrowings(form, fields)[at])
+    )
+    return documents.where(t.documents.c.id.in_(named))
 
 
 def _allowed(form: Filter) -> Select[Any]:
