@@ -10,6 +10,7 @@ from minirag._services.core import TenantContext
 from minirag._services.multi_search import search_bots
 from minirag._services.profiles import Defaults, create_bot, find_bot
 from minirag._services.retrieval import check_request
+from minirag._services.signing_in import change_password
 from minirag._services.steps import Steps, run
 from minirag._services.tokens import issue_token
 from minirag.accounting import AuditLog, UsageLedger
@@ -99,7 +100,8 @@ class TenantSession:
     def issue_token(self, *, name: str = "", expires_in: float | dt.timedelta = 43_200) -> ApiToken:
         """Make a session token for the person who signed in, to be shown again in place of the password; see `authenticate`.
 
-        It may do what the person's role allows at each moment, and ends with a new password, with `tokens.revoke` or by itself.
+        It may do what the person's role allows at each moment. It ends by itself, with `tokens.revoke`, and with a new password,
+        except one that it sets itself.
 
         Args:
             name: what it is for, such as the name of a browser.
@@ -112,6 +114,23 @@ class TenantSession:
             InvalidInputError: if this is not a session that `workspace.login` gave.
         """
         return issue_token(self._context, name=name, expires_in=expires_in)
+
+    def change_password(self, old: str, new: str) -> None:
+        """Give the person who signed in another password. Their other sessions end; this one goes on, and so do tokens of programs.
+
+        Args:
+            old: the password of now. Wrong ones are counted with those of `workspace.login`, and make one wait as there.
+            new: 8 to 1,024 characters.
+
+        Raises:
+            AuthenticationError: if the old password is wrong, or too many wrong ones came before; nothing is changed then.
+            InvalidInputError: if the new one may not be set, or if this is not a session of a person who signed in.
+        """
+        run(self._change_password_steps(old, new))
+
+    def _change_password_steps(self, old: str, new: str) -> Steps[None]:
+        """Return the steps of `change_password`, for either face."""
+        return change_password(self._context, old, new)
 
     def __repr__(self) -> str:
         return f"<TenantSession {self.tenant.slug!r}>"

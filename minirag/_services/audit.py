@@ -23,9 +23,13 @@ def record(writer: Writer, principal: Principal, action: AuditAction, *subject_i
     writer.put_audit_events(_events(principal, action, subject_ids))
 
 
-def record_of_tenant(directory: Directory, tenant: Tenant, action: AuditAction) -> None:
-    """Enter in a tenant's own log what the application did to the tenant, as a part of the directory's transaction."""
-    directory.put_audit_events(tenant, _events(APPLICATION, action, (tenant.id,)))
+def record_of_tenant(directory: Directory, tenant: Tenant, action: AuditAction, subject_id: str | None = None) -> None:
+    """Enter in a tenant's own log what the application did, as a part of the directory's transaction.
+
+    Args:
+        subject_id: the id of what it was done to; None for the tenant itself.
+    """
+    directory.put_audit_events(tenant, _events(APPLICATION, action, (subject_id or tenant.id,)))
 
 
 def actor_of(principal: Principal) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime as dt
 import unicodedata
 from typing import Final, NoReturn
 
@@ -27,6 +28,7 @@ __all__ = [
     "list_users",
     "normal_email",
     "remove_user",
+    "set_password",
     "shown_user",
     "update_user",
 ]
@@ -135,13 +137,23 @@ def update_user(context: TenantContext, user: object, *, role: object, email: ob
         changed = dataclasses.replace(
             before, email=address or before.email, role=given_role or before.role, updated_at=now
         )
-        if encoded is not None:
-            changed = dataclasses.replace(changed, password_hash=encoded, failures=0, locked_until=None)
-            sessions = [token.id for token in writer.tokens(before.id) if token.kind == "session"]
-            writer.revoke_tokens(sessions, now)
         writer.put_user(changed)
         record(writer, context.principal, "user.updated", before.id)
+        if encoded is not None:
+            set_password(writer, changed, encoded, now)
+            record(writer, context.principal, "password.changed", before.id)
     return shown_user(changed)
+
+
+def set_password(writer: Writer, user: UserRecord, encoded: str, now: dt.datetime, *, keep: str | None = None) -> None:
+    """Give a person another password, and end their sessions and any waiting for wrong ones.
+
+    Args:
+        keep: the id of the one session that goes on.
+    """
+    writer.put_user(dataclasses.replace(user, password_hash=encoded, failures=0, locked_until=None, updated_at=now))
+    sessions = [token.id for token in writer.tokens(user.id) if token.kind == "session" and token.id != keep]
+    writer.revoke_tokens(sessions, now)
 
 
 def remove_user(context: TenantContext, user: object) -> None:

@@ -16,7 +16,8 @@ from minirag._services.embedding import embed
 from minirag._services.filtering import AllowedChunks, best_worded, nearest
 from minirag._services.indexing import StaleViewError
 from minirag._services.ledger import Ledger
-from minirag._services.steps import Effect, Steps
+from minirag._services.reranking import rerank
+from minirag._services.steps import Steps
 from minirag.errors import StorageBusyError, VectorIndexError
 from minirag.interfaces.records import HitRow, SearchState
 from minirag.interfaces.snapshots import SnapshotDamagedError
@@ -372,7 +373,7 @@ def _reranked(bot: BotContext, record: BotRecord, request: SearchRequest, found:
     assert reranker is not None
     head = found.hits[: max(request.k, _RERANK_DEPTH)]
     texts = [hit.text for hit in head]
-    scores = yield Effect(lambda: reranker.scores(request.query, texts), lambda: reranker.ascores(request.query, texts))
+    scores = yield from rerank(reranker, request.query, texts, ledger=Ledger(bot))
     order = sorted(range(len(head)), key=lambda index: -scores[index])
     found.facts["reranker"] = reranker.name
     return [

@@ -1,22 +1,22 @@
-"""Who is asking: passwords and tokens become principals, and a new tenant gets its first person and token."""
+"""Who is asking: passwords and tokens become principals, people change passwords, a new tenant gets its first person."""
 
 from __future__ import annotations
 
 import dataclasses
 import datetime as dt
 from collections.abc import Callable
-from typing import Final
+from typing import Final, TypeVar
 
 from minirag._services.admission import suspended
 from minirag._services.audit import record, record_of_tenant
 from minirag._services.core import Core, TenantContext
-from minirag._services.people import check_email, normal_email, shown_user
+from minirag._services.people import check_email, normal_email, set_password, shown_user
 from minirag._services.steps import Steps
 from minirag._services.tokens import draft_token
 from minirag.errors import AuthenticationError, InvalidInputError, ReadOnlyWorkspaceError
 from minirag.interfaces import TenantScope
 from minirag.interfaces.identity import TokenGrant, UserRecord
-from minirag.interfaces.storage import Writer
+from minirag.interfaces.storage import Reader, Writer
 from minirag.models.people import Bootstrap
 from minirag.models.principals import APPLICATION, Principal
 from minirag.models.tenants import Tenant
@@ -24,13 +24,16 @@ from minirag.security.passwords import check_password
 from minirag.security.tokens import hash_token, parse_token, same_hash
 from minirag.types import new_id
 
-__all__ = ["authenticate", "bootstrap", "sign_in"]
+__all__ = ["authenticate", "bootstrap", "change_password", "sign_in"]
+
+T = TypeVar("T")
 
 _FREE_FAILURES: Final = 4
 _LONGEST_LOCK: Final = 900
 """Seconds. From the fifth wrong password on one waits 1, 2, 4, … seconds: some hundred guesses a day and person."""
 _TRIES: Final = 3
 _LONGEST_ARGUMENT: Final = 4_000
+_WRONG: Final = "tenant, e-mail address or password is wrong; after several wrong passwords also the right one is refused for a while"
 
 
 def sign_in(
@@ -50,63 +53,146 @@ def sign_in(
     """
     slug, address, secret = _text("tenant", tenant), normal_email(_text("email", email)), _text("password", password)
     core.check()
+    _check_counting(core)
+    found = _find_tenant(core, slug)
+    if found is None:
+        yield core.passwords.compare(None, secret)
+        raise AuthenticationError(_WRONG)
+    scope = scope_of(found.id)
+
+    def enter(writer: Writer, user: UserRecord) -> tuple[UserRecord, Principal, bool]:
+        principal = Principal(kind="user", user_id=user.id, role=user.role)
+        record(writer, principal, "login.succeeded", user.id)
+        return user, principal, writer.suspended()
+
+    def person(reader: Reader) -> UserRecord | None:
+        return reader.user_of_email(address if address.isprintable() else "")
+
+    entered = yield from _proven(core, scope, person, secret, by=APPLICATION, tenant=found, then=enter)
+    if entered is None:
+        raise AuthenticationError(_WRONG)
+    user, principal, closed = entered
+    if closed:
+        raise suspended()
+    # Not earlier: the time that it takes would tell who is kept waiting that a password is the right one.
+    if core.passwords.passwords.is_outdated(user.password_hash):
+        renewed = yield core.passwords.hash(secret)
+        with core.storage.write(scope) as writer:
+            present = writer.user(user.id)
+            if present is not None and present.password_hash == user.password_hash:
+                writer.put_user(dataclasses.replace(present, password_hash=renewed))
+    return TenantContext(core, scope, found, principal)
+
+
+def change_password(context: TenantContext, old: object, new: object) -> Steps[None]:
+    """Give the person who signed in another password, and end all their sessions but this one.
+
+    The old password is asked for, since a browser may have been left open, and taken as `sign_in` takes it: wrong ones are
+    counted with those of logins, and whatever is wrong with it takes the same time. A program's token may not do it: nobody
+    gives a program a password, and what it was made for must not lock its person out.
+
+    Raises:
+        InvalidInputError: if the new password may not be set, or this is no session of a person who signed in.
+        AuthenticationError: if the old password is wrong, or too many wrong ones came before; then nothing is changed.
+        ReadOnlyWorkspaceError: if wrong passwords could not be counted.
+    """
+    given, secret = _text("old", old), check_password(new)
+    core, principal = context.core, context.principal
+    core.check()
+    user_id = principal.user_id
+    if principal.kind not in ("user", "session") or user_id is None:
+        raise InvalidInputError(
+            "change_password() is for a session of a person who signed in; for others, use tenant.users.update(user, "
+            "password=...)"
+        )
+    _check_counting(core)
+    context.allow("passwords.own")
+    # Before the old one is compared, so that the time tells nothing of it to who is kept waiting.
+    encoded = yield core.passwords.hash(secret)
+
+    def change(writer: Writer, user: UserRecord) -> bool:
+        if writer.suspended():
+            return False
+        set_password(writer, user, encoded, core.clock(), keep=principal.token_id)
+        record(writer, principal, "password.changed", user.id)
+        return True
+
+    changed = yield from _proven(
+        core,
+        context.scope,
+        lambda reader: reader.user(user_id),
+        given,
+        by=principal,
+        tenant=context.tenant,
+        then=change,
+    )
+    if changed is None:
+        raise AuthenticationError(
+            "the old password is wrong; after several wrong passwords also the right one is refused for a while"
+        )
+    if not changed:
+        raise suspended()
+
+
+def _check_counting(core: Core) -> None:
     if core.storage.read_only:
         raise ReadOnlyWorkspaceError(
             "a workspace opened with read_only=True cannot count wrong passwords, so nobody signs in there; tokens work"
         )
-    found = _find_tenant(core, slug)
+
+
+def _proven(
+    core: Core,
+    scope: TenantScope,
+    person: Callable[[Reader], UserRecord | None],
+    password: str,
+    *,
+    by: Principal,
+    tenant: Tenant,
+    then: Callable[[Writer, UserRecord], T],
+) -> Steps[T | None]:
+    """Return what `then` does for a person whose password this is; None if it is not, or they are kept waiting.
+
+    One password is compared, whatever is wrong, and how it went is written down in the transaction in which `then` works.
+
+    Args:
+        by: on whose behalf it is tried, as far as that is known.
+    """
     for _ in range(_TRIES):
-        user = None if found is None else _find_user(core, scope_of(found.id), address)
-        right = yield core.passwords.compare(None if user is None else user.password_hash, secret)
-        renewed = None
-        if right and user is not None and core.passwords.passwords.is_outdated(user.password_hash):
-            renewed = yield core.passwords.hash(secret)
-        if found is None:
-            break
-        scope = scope_of(found.id)
+        with core.storage.read(scope) as reader:
+            user = person(reader)
+        right = yield core.passwords.compare(None if user is None else user.password_hash, password)
         with core.storage.write(scope) as writer:
             now = None if user is None else writer.user(user.id)
             if user is not None and now is not None and now.password_hash != user.password_hash:
                 continue  # another one was set meanwhile, or the same one hashed anew
-            closed = writer.suspended()
-            judged = _judge(writer, core.clock(), now, right=right, renewed=renewed, tenant=found)
-        if judged is None:
-            break
-        if closed:
-            raise suspended()
-        return TenantContext(core, scope, found, judged)
-    raise AuthenticationError(
-        "tenant, e-mail address or password is wrong; after several wrong passwords also the right one is refused for a while"
-    )
+            judged = _judge(writer, core.clock(), now, right=right, by=by, tenant=tenant)
+            return None if judged is None else then(writer, judged)
+    return None
 
 
 def _judge(
-    writer: Writer, now: dt.datetime, user: UserRecord | None, *, right: bool, renewed: str | None, tenant: Tenant
-) -> Principal | None:
-    """Write down how an attempt went, and return the principal if it went well."""
+    writer: Writer, now: dt.datetime, user: UserRecord | None, *, right: bool, by: Principal, tenant: Tenant
+) -> UserRecord | None:
+    """Write down how an attempt went, and return the person as they stand then if it went well."""
     if user is None:
-        record(writer, APPLICATION, "login.failed", tenant.id)
+        record(writer, by, "login.failed", tenant.id)
         return None
     if user.locked_until is not None and user.locked_until > now:
-        record(writer, APPLICATION, "login.failed", user.id)
+        record(writer, by, "login.failed", user.id)
         return None
     if not right:
         failures = user.failures + 1
         lock = _lock_after(failures)
         writer.put_user(dataclasses.replace(user, failures=failures, locked_until=None if lock is None else now + lock))
-        record(writer, APPLICATION, "login.failed", user.id)
+        record(writer, by, "login.failed", user.id)
         if lock is not None:
-            record(writer, APPLICATION, "user.locked", user.id)
+            record(writer, by, "user.locked", user.id)
         return None
-    if user.failures or renewed is not None:
-        writer.put_user(
-            dataclasses.replace(
-                user, failures=0, locked_until=None, password_hash=user.password_hash if renewed is None else renewed
-            )
-        )
-    principal = Principal(kind="user", user_id=user.id, role=user.role)
-    record(writer, principal, "login.succeeded", user.id)
-    return principal
+    if user.failures:
+        user = dataclasses.replace(user, failures=0, locked_until=None)
+        writer.put_user(user)
+    return user
 
 
 def _lock_after(failures: int) -> dt.timedelta | None:
@@ -120,16 +206,11 @@ def _find_tenant(core: Core, slug: str) -> Tenant | None:
         return directory.tenant(slug if slug.isascii() and slug.replace("-", "").isalnum() else "")
 
 
-def _find_user(core: Core, scope: TenantScope, address: str) -> UserRecord | None:
-    with core.storage.read(scope) as reader:
-        return reader.user_of_email(address if address.isprintable() else "")
-
-
 def _text(name: str, value: object) -> str:
     # Neither what was given for a password nor what was meant to be one may be in a message.
     if not isinstance(value, str):
         raise InvalidInputError(f"{name} must be a str, not {type(value).__name__}")
-    if name != "password" and len(value) > _LONGEST_ARGUMENT:
+    if name not in ("password", "old") and len(value) > _LONGEST_ARGUMENT:
         raise InvalidInputError(f"{name} is {len(value):,} characters long; the limit is {_LONGEST_ARGUMENT:,}")
     return value
 
@@ -192,6 +273,8 @@ def bootstrap(core: Core, slug: str, name: str, email: object, password: object)
         directory.insert_tenant(tenant)
         directory.insert_first_user(tenant, owner, token)
         record_of_tenant(directory, tenant, "tenant.created")
+        record_of_tenant(directory, tenant, "user.created", owner.id)
+        record_of_tenant(directory, tenant, "token.created", token.id)
     made = Bootstrap(tenant=tenant, owner=shown_user(owner))
     made._token = shown
     return made

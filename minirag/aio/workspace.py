@@ -113,6 +113,10 @@ class AsyncTenantSession:
         """Make a session token for the person who signed in; see `TenantSession.issue_token`."""
         return await self._runner.call(self._session.issue_token, name=name, expires_in=expires_in)
 
+    async def change_password(self, old: str, new: str) -> None:
+        """Give the person who signed in another password; see `TenantSession.change_password`."""
+        await self._runner.run(self._session._change_password_steps(old, new))
+
     def __repr__(self) -> str:
         return f"<AsyncTenantSession {self.tenant.slug!r}>"
 

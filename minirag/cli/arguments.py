@@ -39,6 +39,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     commands = _subcommands(parser)
     _knowledge_commands(commands)
     _tenant_commands(commands)
+    _oversight_commands(commands)
     _people_commands(commands)
     _bot_commands(commands)
     _source_commands(commands)
@@ -131,6 +132,26 @@ def _tenant_commands(commands: Any) -> None:
             help="take credentials along, sealed under a passphrase that is asked for, or read from standard input",
         )
     for command in (create, update, suspend, resume, delete, export, import_):
+        _place(command, tenant=False)
+
+
+def _oversight_commands(commands: Any) -> None:
+    text = "show what a tenant may hold and spend and how much of it is used, and set limits"
+    examples = "acme\nacme --documents 1000 --requests day=500 --cost month=20\nacme --documents none"
+    limits = _command(commands, "limits", "oversight:limits", text, examples)
+    for name in ("documents", "chunks", "characters"):
+        limits.add_argument(f"--{name}", metavar="N", help="how many it may hold; none for no limit")
+    for name in ("requests", "tokens", "cost"):
+        help_ = f"{'US dollars' if name == 'cost' else 'how many'} a day, a month or in all (total); may be repeated"
+        limits.add_argument(f"--{name}", action="append", default=[], metavar="WINDOW=N", help=help_)
+    text = "show what was done in a tenant, by whom and when, newest first"
+    audit = _command(commands, "audit", "oversight:audit", text, "acme\nacme --action user.created --limit 20")
+    audit.add_argument("--action", metavar="ACTION", help="only this, such as login.failed")
+    audit.add_argument("--subject", metavar="ID", help="only what was done to this")
+    audit.add_argument("--actor", metavar="ACTOR", help="only what this one did: application, or user:ID")
+    audit.add_argument("--limit", type=_count, default=100, metavar="N", help="how many (100)")
+    for command in (limits, audit):
+        command.add_argument("slug", metavar="SLUG")
         _place(command, tenant=False)
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
+from minirag.interfaces.embedder import estimate_tokens
+
 __all__ = ["Reranker"]
 
 
@@ -25,10 +27,16 @@ class Reranker(ABC):
     Two scores are the same if they differ by at most a thousandth of the larger, or by 0.001.
     """
 
+    batch_size: int | None = None
+    """The most texts that a call should have, such as go in one request; None for no limit. More are taken as well."""
+
+    metered: bool = False
+    """Whether its calls are entered in the usage ledger, as those that cost something should be."""
+
     @property
     @abstractmethod
     def name(self) -> str:
-        """Provider and model, for traces and the usage ledger."""
+        """Provider and model, with a colon between them, for traces and the usage ledger."""
 
     @abstractmethod
     def scores(self, query: str, texts: Sequence[str]) -> list[float]:
@@ -39,6 +47,13 @@ class Reranker(ABC):
         import asyncio  # not for those who never await: it takes as long as a tenth of opening a workspace
 
         return await asyncio.to_thread(self.scores, query, texts)
+
+    def count_tokens(self, query: str, texts: Sequence[str]) -> int:
+        """Return how many tokens a call counts as; by default an estimate.
+
+        The query counts once with each text, as those vendors count it that bill tokens.
+        """
+        return len(texts) * estimate_tokens(query) + sum(map(estimate_tokens, texts))
 
     def close(self) -> None:
         """Free what the reranker holds."""

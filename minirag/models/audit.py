@@ -35,6 +35,7 @@ AuditAction = Literal[
     "user.deleted",
     "user.exported",
     "user.locked",
+    "password.changed",
     "token.created",
     "token.revoked",
     "login.succeeded",

@@ -44,6 +44,7 @@ ACTIONS: Final[Mapping[str, Rule]] = MappingProxyType({
     "sources.read":     Rule("member", "read",  "see where documents come from"),
     "bots.read":        Rule("member", "read",  "see bots, their settings and how large they are"),
     "tokens.own":       Rule("member", "admin", "see and revoke one's own tokens", whole_tenant=True),
+    "passwords.own":    Rule("member", "admin", "change one's own password, signed in", whole_tenant=True),
     "usage.read":       Rule("admin",  "read",  "see what provider calls cost"),
     "usage.limits":     Rule("admin",  "read",  "see the tenant's limits and what is used of them", whole_tenant=True),
     "bots.evaluate":    Rule("admin",  "read",  "measure a bot's retrieval"),

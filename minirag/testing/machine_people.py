@@ -87,6 +87,27 @@ class PeopleMachine(WritingMachine):
         with pytest.raises(SessionEndedError):
             again.bots.list()
 
+    @rule(tenant=_TENANT, handle=_HANDLE, email=_EMAIL)
+    def change_password(self, *, tenant: str, handle: int, email: str) -> None:
+        """A new password is one tenant's person's; the password and sessions of the other tenant's, of the same address, stay."""
+        (rival,) = set(TENANTS) - {tenant}
+        if email not in self.people[tenant]:
+            return
+        workspace, old, new = self.workspace(handle), _password(tenant), f"{_password(tenant)} anew"
+        issued = [workspace.login(tenant, email, old).issue_token().token for _ in range(2)]
+        others = workspace.login(rival, email, _password(rival)).issue_token() if email in self.people[rival] else None
+        session = self.listening(tenant, self.workspace(handle + 1).authenticate(issued[0]))
+        session.change_password(old, new)
+        with pytest.raises(AuthenticationError):
+            workspace.login(tenant, email, old)
+        with pytest.raises(AuthenticationError):
+            workspace.authenticate(issued[1])
+        if others is not None:
+            workspace.login(rival, email, _password(rival))
+            workspace.authenticate(others.token).tokens.revoke(others)
+        session.change_password(new, old)
+        workspace.login(tenant, email, old)
+
     @rule(tenant=_TENANT, handle=_HANDLE, email=_EMAIL, everything=st.booleans())
     def use_token(self, *, tenant: str, handle: int, email: str, everything: bool) -> None:
         """A token opens the tenant it was made in, until it is revoked there."""

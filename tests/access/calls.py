@@ -28,6 +28,7 @@ CALLS: Final[dict[str, Call]] = {
     "TenantSession.bot=create": lambda h: h.session.bot("support", create=True),
     "TenantSession.search": lambda h: h.session.search("laptop"),
     "TenantSession.issue_token": lambda h: h.session.issue_token(),
+    "TenantSession.change_password": lambda h: h.session.change_password(h.password, PASSWORD),
     "Bots.create": lambda h: h.session.bots.create("new"),
     "Bots.get": lambda h: h.session.bots.get("support"),
     "Bots.get=sales": lambda h: h.session.bots.get("sales"),

@@ -86,7 +86,9 @@ def test_as_decided(call: str, face: str, workspace: minirag.Workspace, shared: 
         runner = Runner(1) if face == "async" else None
         results = {}
         for caller, expectation in expected.items():
-            alone = expectation == "yes" and (action == "tokens.own" or action.partition(".")[2] in CHANGES)
+            alone = expectation == "yes" and (
+                action in ("tokens.own", "passwords.own") or action.partition(".")[2] in CHANGES
+            )
             if alone and runner is not None and caller != "owner":
                 # Whoever may, does the same thing: on this face once.
                 results[caller] = expectation

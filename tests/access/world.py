@@ -22,6 +22,7 @@ from minirag.models.answers import Citation
 from minirag.models.chats import ChatRecord
 from minirag.models.people import ApiToken
 from minirag.models.principals import APPLICATION, Principal, Role
+from minirag.security.passwords import Cost, Passwords
 from minirag.session import TenantSession
 from minirag.types import new_id, utc_now
 
@@ -105,6 +106,18 @@ class Handles:
             return self.world.seconds
         person = self.world.principals[self.caller].user_id or self.world.people["owner"].id
         return self.world.session.tokens.create(person, name="own")
+
+    @cached_property
+    def password(self) -> str:
+        """The password of a person who signed in, set now; others have none."""
+        world, principal = self.world, self.world.principals[self.caller]
+        secret = "a long password"
+        with world.core.storage.write(world.context.scope) as writer:
+            person = writer.user(principal.user_id or "") if principal.kind == "user" else None
+            if person is not None:
+                cheap = Passwords(Cost(passes=1, kibibytes=64, lanes=1)).hash(secret)
+                writer.put_user(dataclasses.replace(person, password_hash=cheap))
+        return secret
 
 
 @dataclass

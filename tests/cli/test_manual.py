@@ -16,7 +16,7 @@ Cli = Any
 
 COMMANDS = [
     "add", "search", "ask", "chat", "evaluate", "doctor", "tenants list", "tenants create", "tenants update",
-    "tenants suspend", "tenants resume", "tenants delete", "tenants export", "tenants import", "bots list", "bots create", "bots update", "bots show", "bots reembed", "bots delete", "sources list",
+    "tenants suspend", "tenants resume", "tenants delete", "tenants export", "tenants import", "limits", "audit", "bots list", "bots create", "bots update", "bots show", "bots reembed", "bots delete", "sources list",
     "sources ingest", "sources remove", "documents list", "documents show", "documents remove", "verify", "repair", "backup", "erasures list", "erasures resume", "rotate master", "rotate tenant",
     "users list", "users create", "users update", "users remove", "tokens list", "tokens create", "tokens revoke",
 ]  # fmt: skip

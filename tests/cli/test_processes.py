@@ -227,7 +227,7 @@ def test_an_interrupt_at_the_keyboard(place: Path) -> None:
     with terminal(slow_add(place, files=60)) as shown:
         shown.wait_for("documents, ")
         shown.type("\x03")
-        assert shown.end() == 130
+        assert shown.end() == 130, shown.shown
         assert shown.shown.endswith("\nminirag: interrupted; what was committed stays\n")
 
 

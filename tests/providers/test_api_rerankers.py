@@ -105,6 +105,7 @@ def test_scores_are_in_the_order_of_the_texts(server: ModelServer, way: str) -> 
     """The answer comes best first; over several requests every score is at its text's place."""
     texts = ["blue sky", "red apple", "", "red sky", "green grass"]
     with opened(server, batch_size=2) as reranker:
+        assert (reranker.batch_size, reranker.metered) == (2, True)
         assert scores(reranker, "red sky", texts, way=way) == [0.5, 0.5, 0.0, 1.0, 0.0]
     assert [len(request.body["documents"]) for request in server.requests] == [2, 2, 1]
 
@@ -223,7 +224,7 @@ def test_the_vendor_is_not_called_without_a_key(vendor: str) -> None:
 
 @EACH
 def test_a_bot_reranks_with_it(server: ModelServer, tmp_path: Path) -> None:
-    """A bot that names the reranker gets its hits in the reranker's order."""
+    """A bot that names the reranker gets its hits in the reranker's order, and the call is in the ledger."""
     options = {"model": "some-model", "base_url": server.base_url}
     with minirag.Workspace.open(tmp_path / "kb", embedder="hashing") as workspace:
         bot = workspace.tenant("acme", create=True).bot(
@@ -234,5 +235,8 @@ def test_a_bot_reranks_with_it(server: ModelServer, tmp_path: Path) -> None:
         )
         bot.add(*[minirag.DocumentInput(text=text, key=text) for text in ("red apple", "red sky at night", "sky")])
         hits = bot.search("red sky at night", k=3)
+        (row,) = workspace.tenant("acme").usage.total().rows
     assert hits[0].text == "red sky at night"
     assert server.requests[-1].body["query"] == "red sky at night"
+    assert (row.kind, row.provider, row.model, row.calls) == ("rerank", server.protocol.name, "some-model", 1)
+    assert row.input_tokens > 3 * 4

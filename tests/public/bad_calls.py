@@ -248,6 +248,11 @@ ROWS: dict[str, Row] = {
     ),
     "TenantSession.search": Row({"query": "laptop"}, SEARCH, {"where": FILTER}),
     "TenantSession.issue_token": Row({}, {"name": bad.NAME, "expires_in": [*bad.EXPIRES_IN, None]}),
+    "TenantSession.change_password": Row(
+        {"old": "a long password", "new": "another long password"},
+        {"old": bad.NOT_STR, "new": bad.PASSWORD},
+        {"new": ("password",)},
+    ),
     "Users.create": Row(
         {"email": "bob@example.com", "password": "a long password"},
         {"email": [*bad.EMAIL, "ann@example.com"], "password": bad.PASSWORD, "role": bad.MODE},

@@ -99,6 +99,7 @@ MEMBERS: dict[str, dict[str, tuple[tuple[str, ...], dict[str, Any]] | None]] = {
         "bot": (("name", "**profile"), {"create": False}),
         "search": (("query",), SEARCH),
         "issue_token": ((), {"name": "", "expires_in": 43_200}),
+        "change_password": (("old", "new"), {}),
     },
     "Users": {
         "create": (("email", "password"), {"role": "member"}),

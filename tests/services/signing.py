@@ -1,17 +1,22 @@
-"""What tests of people and tokens share: a clock that is set by hand, and passwords that cost nothing."""
+"""What tests of people and tokens share: a clock that is set by hand, passwords that cost nothing, and refusals."""
 
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 import minirag
+from minirag.errors import AuthenticationError
 from minirag.security.passwords import Cost, Passwords
 
-__all__ = ["OWNER", "PASSWORD", "Clock", "open_workspace", "patient"]
+__all__ = ["OWNER", "PASSWORD", "WRONG", "Clock", "open_workspace", "patient", "refused"]
 
 OWNER = "ann@example.com"
 PASSWORD = "a long password"
+WRONG = "a wrong password"
 
 
 class Clock:
@@ -39,3 +44,10 @@ def patient(workspace: minirag.Workspace, clock: Clock | None = None) -> minirag
     if clock is not None:
         workspace._core.clock = clock
     return workspace
+
+
+def refused(call: Callable[[], Any]) -> str:
+    """Return the message of the error that a call must raise."""
+    with pytest.raises(AuthenticationError) as problem:
+        call()
+    return str(problem.value)

@@ -8,7 +8,7 @@ import pytest
 
 import minirag
 from minirag._services.audit import actor_of
-from minirag.errors import BotNotFoundError, StorageError
+from minirag.errors import BotNotFoundError, StorageError, TenantExistsError
 from minirag.models.principals import APPLICATION, Principal
 from tests.services.conftest import CountingEmbedder
 
@@ -143,3 +143,19 @@ def test_a_failed_action_leaves_no_event(
 def test_an_actor_is_named_by_ids(principal: Principal, actor: str) -> None:
     """An actor's name leads from a token to its person, and holds no address."""
     assert actor_of(principal) == actor
+
+
+def test_what_makes_a_tenant_with_its_owner_is_in_its_audit_log(workspace: minirag.Workspace) -> None:
+    """The tenant, the owner and the token, made by the application, and nothing where nothing was made."""
+    made = workspace.tenants.bootstrap("globex", None, "ann@example.com", "a long password")
+    session = workspace.tenant("globex")
+    (token,) = session.tokens.list()
+    assert [(event.actor, event.action, event.subject) for event in session.audit.events()][::-1] == [
+        ("application", "tenant.created", made.tenant.id),
+        ("application", "user.created", made.owner.id),
+        ("application", "token.created", token.id),
+    ]
+    before = list(session.audit.events())
+    with pytest.raises(TenantExistsError):
+        workspace.tenants.bootstrap("globex", None, "ann@example.com", "a long password")
+    assert list(session.audit.events()) == before

@@ -95,6 +95,7 @@ def _tour(machine: Machine, *, short: bool, **bot: Any) -> None:
     for email, role in (("ann@example.com", "owner"), ("bob@example.com", "member"), ("ann@example.com", "admin")):
         machine.put_person(tenant=tenant, handle=handle, email=email, role=role)
     machine.sign_in(tenant=tenant, handle=handle, email="ann@example.com")
+    machine.change_password(tenant=tenant, handle=handle, email="ann@example.com")
     machine.use_token(tenant=tenant, handle=handle + 1, email="bob@example.com", everything=short)
     machine.remove_person(tenant=tenant, handle=handle + 1, email="bob@example.com")
     machine.sign_in(tenant=tenant, handle=handle + 1, email="bob@example.com")

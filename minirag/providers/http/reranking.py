@@ -82,8 +82,11 @@ class ApiReranker(Reranker):
     scores are 0, and nothing is called.
     """
 
+    metered = True
+
     def __init__(self, options: ApiRerankerOptions, context: ProviderContext) -> None:
         self._options = options
+        self.batch_size = options.batch_size
         self._connection = ApiConnection(options, context)
         self._client = self._connection.client
 
