@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 import numpy as np
 
+from minirag._services.feeding import feeding
 from minirag._services.snapshots import SnapshotFolder
 from minirag._services.turns import Turns
 from minirag.errors import VectorIndexError
@@ -273,26 +274,27 @@ class Partitions:
                 raise StaleViewError
             # Removed entries stay in memory and in snapshots for a while; those that were erased must not.
             tainted = not loaded.remote and loaded.born < reader.erased_at(name[1])
-            if have == wanted and not tainted:
-                pass  # another thread has been here, or the snapshot stands where the log does
-            elif (
-                not tainted
-                and 0 < have.sequence <= wanted.sequence
-                and reader.nonce_at(name[1], have.sequence) == have.nonce
-            ):
-                loaded.changed += _replay(reader, name[1], loaded.partition, source, after=have.sequence)
-            else:
-                # A new partition, not a cleared one: searches under way keep the one they began with.
-                partition = source.make()
+            if have != wanted or tainted:
+                with feeding(reader, loaded.partition) if loaded.remote else nullcontext():
+                    if (
+                        not tainted
+                        and 0 < have.sequence <= wanted.sequence
+                        and reader.nonce_at(name[1], have.sequence) == have.nonce
+                    ):
+                        loaded.changed += _replay(reader, name[1], loaded.partition, source, after=have.sequence)
+                    else:
+                        # A new partition, not a cleared one: searches under way keep the one they began with.
+                        partition = source.make()
+                        if loaded.remote:
+                            partition.clear()  # of which searches under way take note
+                        if wanted.sequence:
+                            for _, added in source.feed(None):
+                                partition.apply(_NONE, *added)
+                        loaded.partition = partition
+                        loaded.changed, loaded.born = len(partition), wanted.sequence
                 if loaded.remote:
-                    partition.clear()  # of which searches under way take note
-                if wanted.sequence:
-                    for _, added in source.feed(None):
-                        partition.apply(_NONE, *added)
-                loaded.partition = partition
-                loaded.changed, loaded.born = len(partition), wanted.sequence
-            if loaded.remote and have != wanted:
-                loaded.partition.keep(wanted)
+                    loaded.partition.keep(wanted)
+            # Else another thread has been here, or the snapshot stands where the log does.
             loaded.position = wanted
             partition = loaded.partition
         self._count(name, loaded)

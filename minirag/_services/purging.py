@@ -36,10 +36,16 @@ def finish(core: Core, scope: TenantScope, record: ErasureRecord) -> ErasureRece
     traces = Traces.from_bytes(record.traces)
     index, looked = Purge(None), False
     try:
-        index = _forget(core, scope, record)
-        purge = core.storage.purge(traces, record)
-        looked = purge.files > 0
-        purge = _with_derived(core, traces, purge)
+        # Whoever has a view from before may be feeding vectors from it. What is taken out after all have ended stays out.
+        held_up = core.storage.old_reads() if core.partitions.vectors.remote else None
+        _forget(core, scope, record)
+        if held_up is not None:
+            purge = Purge(held_up)
+        else:
+            index = core.partitions.vectors.purge()
+            purge = core.storage.purge(traces, record)
+            looked = purge.files > 0
+            purge = _with_derived(core, traces, purge)
     except (StorageError, VectorIndexError, SnapshotDamagedError) as problem:
         purge = Purge(f"{problem}; call workspace.erasures.resume() when that is mended")
     purge = replace(purge, cause=index.cause or purge.cause, out_of_reach=(*index.out_of_reach, *purge.out_of_reach))
@@ -76,7 +82,7 @@ def shown_receipt(receipt: ErasureReceipt, slugs: dict[str, str]) -> ErasureRece
     return receipt.model_copy(update={"tenant": slugs.get(receipt.tenant, receipt.tenant)})
 
 
-def _forget(core: Core, scope: TenantScope, record: ErasureRecord) -> Purge:
+def _forget(core: Core, scope: TenantScope, record: ErasureRecord) -> None:
     """Have every index forget: in this process, in snapshots, and where vectors are kept outside of it."""
     partitions, bot_id = core.partitions, record.bot_id
     bot = None
@@ -92,14 +98,14 @@ def _forget(core: Core, scope: TenantScope, record: ErasureRecord) -> Purge:
         if partitions.vectors.remote:
             _remove_kept(core, scope, bot, record.keys)
         partitions.make_anew(scope.tenant_id, bot.id)
-    return partitions.vectors.purge()
 
 
 def _remove_kept(core: Core, scope: TenantScope, bot: BotRecord, keys: bytes) -> None:
     """Bring what is kept outside this process level with the log, and take the keys out once more.
 
-    Another process that was applying an older part of the log at that moment may have added them again.
+    Another process that was applying an older part of the log may have added them again, be it to a space that the bot has left.
     """
+    core.partitions.vectors.drop(scope, bot.id, keep=bot.space.fingerprint)
     context = BotContext(core, scope, bot.id, bot.profile.name, upkeep=True)
     loaded = leveled(context, (scope.tenant_id, bot.id, bot.space.fingerprint))
     gone = np.frombuffer(keys, "<i8").astype(np.int64)

@@ -104,6 +104,14 @@ class ErasingReader(ABC):
     def erased_at(self, bot_id: str) -> int:
         """Return the highest `sequence` of the bot's erasures, 0 if there is none."""
 
+    @abstractmethod
+    def check_open(self) -> None:
+        """Ask the storage whether this view is still held, so that `Storage.old_reads` has told of it until now.
+
+        Raises:
+            StorageError: if the connection was lost, or what is read without locks has changed since.
+        """
+
 
 class ErasingWriter(ABC):
     """Writes what an erasure does; part of `Writer`."""
@@ -139,6 +147,13 @@ class ErasingDirectory(ABC):
 
 class ErasingStorage(ABC):
     """Frees what was deleted beyond recovery; part of `Storage`."""
+
+    @abstractmethod
+    def old_reads(self) -> str | None:
+        """Return what still holds a view from before this call, and what ends that; None if nothing does.
+
+        It gives them a little time to end. One whose `check_open` raises does not count.
+        """
 
     @abstractmethod
     def purge(self, traces: Traces, record: ErasureRecord) -> Purge:

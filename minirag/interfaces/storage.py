@@ -359,6 +359,7 @@ class Storage(Upkeep, ErasingStorage):
     S42. A closed tenant is told by `suspended`, `search_state` and the directory alike, of that tenant alone.
     S43. `chats` of a person are that person's alone; a chat never changes hands.
     S44. `tenant_counts` gives what each tenant holds.
+    S45. `old_reads` is None only where every view of before has ended, or its `check_open` raises.
     """
 
     @property

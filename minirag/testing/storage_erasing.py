@@ -19,7 +19,7 @@ _TEXT = "The pangolin of clause forty keeps its own counsel. "
 
 
 class StorageErasingClauses:
-    """S33 to S38."""
+    """S33 to S38, and S45."""
 
     lasting: bool
 
@@ -167,6 +167,17 @@ class StorageErasingClauses:
         collector = TraceCollector()
         collector.add_vector(planned.vectors[0].tobytes())
         assert len(world.storage.held(collector.traces())) == 2, "S38: held() does not know a vector that a row holds"
+
+    def test_s45_old_reads_are_told(self, world: StorageWorld) -> None:
+        """S45: `old_reads` tells of a view from before as long as it is held, and `check_open` says that it is."""
+        acme = world.acme
+        assert world.storage.old_reads() is None, "S45: old_reads() tells of a view where there is none"
+        with world.storage.read(acme.scope) as reader:
+            assert reader.bot_by_id(acme.bot.id) is not None
+            world.write(acme, "note", _TEXT)
+            assert world.storage.old_reads() is not None, "S45: old_reads() does not tell of a view from before"
+            reader.check_open()
+        assert world.storage.old_reads() is None, "S45: old_reads() tells of a view that has ended"
 
 
 def _record(customer: Customer, bot_id: str | None, *, sequence: int, text: str = _TEXT) -> ErasureRecord:

@@ -117,6 +117,20 @@ class HoldsEverything(Wrong):
         return traces
 
 
+class KnowsOfNoReader(Wrong):
+    """Breaks S45: says that no view from before is held."""
+
+    def old_reads(self) -> str | None:
+        return None
+
+
+class AlwaysHasReaders(Wrong):
+    """Breaks S45: tells of a view that has ended."""
+
+    def old_reads(self) -> str | None:
+        return "somebody reads"
+
+
 @pytest.mark.parametrize(
     ("wrong", "clause"),
     [
@@ -130,6 +144,8 @@ class HoldsEverything(Wrong):
         (LooksAtNothing, 37),
         (HoldsNothing, 38),
         (HoldsEverything, 38),
+        (KnowsOfNoReader, 45),
+        (AlwaysHasReaders, 45),
     ],
 )
 def test_a_storage_that_erases_wrongly(wrong: type[Wrong], clause: int, tmp_path: Path) -> None:

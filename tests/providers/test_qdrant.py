@@ -10,10 +10,11 @@ import pytest
 from minirag.errors import ProviderOptionsError, VectorIndexError
 from minirag.interfaces.records import LogPosition
 from minirag.interfaces.scope import mint_scope
+from minirag.interfaces.snapshots import PartitionLostError
 from minirag.interfaces.specs import ProviderContext
-from minirag.interfaces.vector_index import VectorIndex
+from minirag.interfaces.vector_index import VectorIndex, VectorPartition
 from minirag.models.index import EmbeddingSpace
-from minirag.providers.qdrant.index import create
+from minirag.providers.qdrant.index import QdrantIndex, create
 from minirag.providers.qdrant.options import QdrantOptions
 from minirag.testing.vector_index import VectorIndexConformance
 from minirag.testing.vector_index_oracle import random_vectors
@@ -44,6 +45,33 @@ def test_a_folder_keeps_them(tmp_path: Path) -> None:
         assert partition.kept() == LogPosition(3, 33)
         assert partition.search(vectors[2], 1)[0].tolist() == [2]
         index.close()
+
+
+def test_who_feeds_while_another_begins_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it has stored goes with what was there before, so it must notice that, and not take its part for complete."""
+    index = create(QdrantOptions(path=":memory:"), ProviderContext())
+    other = QdrantIndex(index._client, index._options)
+    space = EmbeddingSpace(provider="test", model="random", dimension=8)
+    vectors, nothing = random_vectors(5, 8, seed=1), np.empty(0, np.int64)
+    cleared = index.partition(mint_scope("tenant"), "bot", space)
+    delete = index._client.delete
+
+    def late(*given: object, **named: object) -> object:
+        fed = other.partition(mint_scope("tenant"), "bot", space)
+        fed.apply(nothing, np.arange(5), vectors)
+        fed.keep(LogPosition(3, 33))
+        handles.append(fed)
+        return delete(*given, **named)
+
+    handles: list[VectorPartition] = []
+    monkeypatch.setattr(index._client, "delete", late)
+    cleared.clear()
+    (fed,) = handles
+    with pytest.raises(PartitionLostError):
+        fed.search(vectors[2], 1)
+    assert cleared.kept() == LogPosition(0, 0)
+    assert len(cleared) == 0
+    index.close()
 
 
 def test_options_are_checked() -> None:

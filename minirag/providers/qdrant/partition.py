@@ -158,11 +158,13 @@ class QdrantPartition(VectorPartition):
         from qdrant_client import models
 
         with translated(), self._lock.writing():
-            # First the position: whoever sees fewer vectors sees that they were begun anew.
-            self._generation, self._seen = self._write_position(), 0
+            # First the position: whoever sees fewer vectors sees that they were begun anew. And last: whoever has begun to
+            # feed them meanwhile has lost some.
+            self._write_position()
             self._client.delete(
                 self._collection, points_selector=models.FilterSelector(filter=self._owner.conditions()), wait=True
             )
+            self._generation, self._seen = self._write_position(), 0
 
     def _begin(self) -> int:
         """Return the generation of what is kept; begin one if nothing is kept."""

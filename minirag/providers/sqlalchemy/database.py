@@ -7,6 +7,7 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Generic, TypeVar
@@ -71,8 +72,15 @@ class Database(ABC):
         """Write a copy of one state into a folder."""
 
     @abstractmethod
+    def old_reads(self) -> str | None:
+        """Return what still holds a view from before this call, once it has had a little time to end; None if nothing does."""
+
+    @abstractmethod
     def purge(self, traces: Traces, kind: ErasureKind) -> tuple[Purge, Any]:
         """Make rows that were deleted before unreadable; return what became of it, and a mask of the traces that are there."""
+
+    def committed(self) -> None:  # noqa: B027 - most need not
+        """Take note of a commit."""
 
     def close(self) -> None:
         """Close every connection. In a forked process they are left to the process that opened them."""
@@ -125,6 +133,8 @@ class _Block(AbstractContextManager[T], Generic[T]):
     def __enter__(self) -> T:
         self._engine, self._seen = self._database.checked(write=self._write)
         self._transaction = self._database.begin(self._engine, tenant_id=self._tenant_id, write=self._write)
+        if self._seen is not None:
+            self._transaction.check_unchanged = partial(self._database.check_unchanged, self._seen)
         return self._show(self._transaction)
 
     def __exit__(
@@ -132,6 +142,8 @@ class _Block(AbstractContextManager[T], Generic[T]):
     ) -> None:
         self._transaction.end(failed=kind is not None, abandoned=self._abandoned)
         if kind is None:
+            if self._write:
+                self._database.committed()
             self._database.check_unchanged(self._seen)
 
     def _abandoned(self) -> bool:

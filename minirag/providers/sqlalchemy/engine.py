@@ -21,7 +21,17 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from minirag.errors import ConflictError, ForkedWorkspaceError, ProviderOptionsError
 from minirag.providers.sqlalchemy.translation import translated
 
-__all__ = ["DATABASE_NAME", "PAGE_SIZE", "Settings", "Transaction", "connect", "database_file", "make_engine", "pooled"]
+__all__ = [
+    "DATABASE_NAME",
+    "LOG_LIMIT",
+    "PAGE_SIZE",
+    "Settings",
+    "Transaction",
+    "connect",
+    "database_file",
+    "make_engine",
+    "pooled",
+]
 
 DATABASE_NAME: Final = "minirag.sqlite3"
 PAGE_SIZE: Final = 16_384
@@ -31,8 +41,11 @@ _BEGIN_WRITE: Final = "BEGIN IMMEDIATE"
 _BEGIN_READ: Final = "BEGIN"
 """SQLite takes the snapshot with the first row that is read after it."""
 _CACHE_KIB: Final = 16_384
-_JOURNAL_LIMIT: Final = 64 * 1024 * 1024
-"""Written to the database at once: a page that many commits touch is copied once, and inserts took a quarter less time."""
+LOG_LIMIT: Final = 64 * 1024 * 1024
+"""Bytes of a write-ahead log that are moved at once: a page that many commits touch is copied once, and inserts took a quarter less
+time. `checkpoints` moves them beside the commits."""
+_LONGEST_LOG: Final = 4 * LOG_LIMIT
+"""A log so long is moved by the next commit, which so waits for the disk: it grew faster than it could be moved."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +118,8 @@ def connect(settings: Settings) -> sqlite3.Connection:
             f"synchronous = {'FULL' if settings.full else 'NORMAL'}",
             "temp_store = MEMORY",
             f"cache_size = -{_CACHE_KIB}",
-            f"journal_size_limit = {_JOURNAL_LIMIT}",
-            f"wal_autocheckpoint = {_JOURNAL_LIMIT // PAGE_SIZE}",
+            "journal_size_limit = 0",  # a log that is begun anew is cut, so that its length tells what is in it
+            f"wal_autocheckpoint = {_LONGEST_LOG // PAGE_SIZE}",
         ):
             connection.execute(f"PRAGMA {pragma}")
         if settings.memory is not None:
@@ -162,6 +175,8 @@ class Transaction:
         self._engine = engine
         self._made: Connection | None = None
         self._known: dict[tuple[Any, ...], list[tuple[Any, ...]]] = {}
+        self.check_unchanged: Callable[[], None] | None = None
+        """Raises if what is read without locks has changed; None where there are locks."""
         with translated():
             self._begin()
 

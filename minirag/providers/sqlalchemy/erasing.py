@@ -6,7 +6,7 @@ import json
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any, Final
 
-from sqlalchemy import Integer, bindparam, cast, func, literal_column, select, true
+from sqlalchemy import Integer, Select, bindparam, cast, func, literal_column, select, true
 
 from minirag.interfaces.erasing import ErasingDirectory, ErasingReader, ErasingWriter, ErasureRecord, HeldVersion
 from minirag.models.chats import Message
@@ -22,6 +22,7 @@ from minirag.providers.sqlalchemy.scoping import as_list, as_lists, equals, held
 
 __all__ = ["SqlErasingDirectory", "SqlErasingReader", "SqlErasingWriter"]
 
+_ANYTHING: Final[Select[Any]] = select(literal_column("1"))
 _AT_ONCE: Final = 256
 _HASHES_AT_ONCE: Final = 4_096
 _IN_CHUNK: Final = (t.embeddings.c.bot_id == t.chunks.c.bot_id) & (t.embeddings.c.chunk_key == t.chunks.c.key)
@@ -129,6 +130,11 @@ class SqlErasingReader(ErasingReader):
 
     def erased_at(self, bot_id: str) -> int:
         return int(self._transaction.value(_ERASED_AT, bot_id=bot_id) or 0)
+
+    def check_open(self) -> None:
+        self._transaction.tuples(_ANYTHING)
+        if self._transaction.check_unchanged is not None:
+            self._transaction.check_unchanged()
 
 
 class SqlErasingWriter(ErasingWriter):

@@ -29,6 +29,8 @@ _NEEDED: Final = (3, 36, 0)
 """The first release in which connections of one process share a database of the `memdb` VFS by its name."""
 _COPIED_A_SECOND: Final = 400_000_000
 _LEAST_PATIENCE: Final = 0.005
+_OLD_READS_PATIENCE: Final = 2.0
+_HELD: Final = "a long read of this process still uses the database as it was before; end it, then call workspace.erasures.resume()"
 
 
 @dataclass(eq=False, slots=True)
@@ -118,6 +120,15 @@ class MemoryDatabase(SqliteDatabase):
         finally:
             self.leave(version, write=False, end=lambda: True)
 
+    def old_reads(self) -> str | None:
+        self.checked(write=True)
+        with self._changed:
+            ended = self._changed.wait_for(
+                lambda: not any(version.readers for version in self._versions if version is not self._now),
+                _OLD_READS_PATIENCE,
+            )
+        return None if ended else _HELD
+
     def purge(self, traces: Traces, kind: ErasureKind) -> tuple[Purge, Any]:
         from minirag.providers.sqlalchemy.purging import purge_memory
 
@@ -129,6 +140,9 @@ class MemoryDatabase(SqliteDatabase):
                 return purge_memory(version.keeper, traces)
         finally:
             self.leave(version, write=True, end=lambda: True)
+
+    def committed(self) -> None:
+        """Take note of a commit, which leaves no log here."""
 
     def close(self) -> None:
         if os.getpid() == self._process:

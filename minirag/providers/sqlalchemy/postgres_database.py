@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import URL, Engine, create_engine, event
 
@@ -23,6 +24,8 @@ from minirag.providers.sqlalchemy.postgres_transaction import PostgresTransactio
 from minirag.providers.sqlalchemy.translation import translated
 
 __all__ = ["PostgresDatabase", "PostgresSettings"]
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,15 +101,26 @@ class PostgresDatabase(Database):
             "of one state while others write"
         )
 
+    def old_reads(self) -> str | None:
+        from minirag.providers.sqlalchemy.postgres_purging import old_reads
+
+        return self._outside_transactions(old_reads)
+
     def purge(self, traces: Traces, kind: ErasureKind) -> tuple[Purge, Any]:
         from minirag.providers.sqlalchemy.postgres_purging import purge_tables
 
+        return self._outside_transactions(
+            lambda driver: purge_tables(driver, traces, kind, busy_timeout=self._settings.busy_timeout)
+        )
+
+    def _outside_transactions(self, work: Callable[[Any], T]) -> T:
+        """Return what `work` does with a connection of the driver's in no transaction."""
         engine, _ = self.checked(write=True)
         with translated():
             lent = engine.raw_connection()
         try:
             with translated():
-                return purge_tables(lent.driver_connection, traces, kind, busy_timeout=self._settings.busy_timeout)
+                return work(lent.driver_connection)
         finally:
             lent.close()
 

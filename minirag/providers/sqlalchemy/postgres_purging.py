@@ -19,7 +19,7 @@ from minirag.providers.sqlalchemy.postgres_schema import OF_TENANTS
 if TYPE_CHECKING:
     from minirag.models.erasures import ErasureKind
 
-__all__ = ["purge_tables"]
+__all__ = ["old_reads", "purge_tables"]
 
 _OF_DOCUMENTS: Final = (
     "chats", "chunk_fields", "chunks", "document_versions", "documents", "embeddings", "messages", "sources", "text_blocks",
@@ -55,6 +55,21 @@ SELECT pg_relation_filepath(c.oid) FROM pg_class c LEFT JOIN pg_class o ON o.rel
 """
 
 
+def old_reads(driver: Any) -> str | None:
+    """Return what may still see rows that were deleted before now, and what ends that; None if nothing may.
+
+    Args:
+        driver: a connection in no transaction.
+    """
+    holders = _holders(driver)
+    if not holders:
+        return None
+    return (
+        f"{', '.join(holders[:5])} may still see the rows as they were before; end what holds them open, then call "
+        "workspace.erasures.resume()"
+    )
+
+
 def purge_tables(driver: Any, traces: Traces, kind: ErasureKind, *, busy_timeout: float) -> tuple[Purge, Any]:
     """Write the tables anew; return what became of it, and a mask of the traces that their files hold.
 
@@ -64,12 +79,8 @@ def purge_tables(driver: Any, traces: Traces, kind: ErasureKind, *, busy_timeout
     from psycopg import errors
 
     found = traces.nothing()
-    holders = _holders(driver)
-    if holders:
-        return Purge(
-            f"{', '.join(holders[:5])} may still see the rows as they were before; end what holds them open, then call "
-            "workspace.erasures.resume()"
-        ), found
+    if (cause := old_reads(driver)) is not None:
+        return Purge(cause), found
     tables = (
         _OF_DOCUMENTS if kind in {"document", "source"} else tuple(name for name in OF_TENANTS if name != "erasures")
     )

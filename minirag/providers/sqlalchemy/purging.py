@@ -9,6 +9,7 @@ cut, and both are read to the last byte.
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["mark_rows", "purge_file", "purge_memory"]
+__all__ = ["mark_rows", "old_reads", "purge_file", "purge_memory"]
 
 _REWRITE: Final = "VACUUM"
 _BESIDE: Final = ("-wal", "-journal")
@@ -42,6 +43,19 @@ _HELD: Final = (
     "workspace.erasures.resume()"
 )
 _WRITTEN: Final = "another process is writing the database for long; call workspace.erasures.resume() when it has ended"
+
+
+def old_reads(connection: sqlite3.Connection, *, busy_timeout: float) -> str | None:
+    """Return why the log cannot be cut: a view of before it is still held; None once it is cut.
+
+    Args:
+        connection: in no transaction.
+    """
+    try:
+        connection.execute(f"PRAGMA busy_timeout = {_PATIENCE_MS}")
+        return None if _log_is_cut(connection) else _HELD
+    finally:
+        connection.execute(f"PRAGMA busy_timeout = {round(busy_timeout * 1_000)}")
 
 
 def purge_file(connection: sqlite3.Connection, file: Path, traces: Traces, *, busy_timeout: float) -> tuple[Purge, Any]:
@@ -89,9 +103,16 @@ def purge_memory(connection: sqlite3.Connection, traces: Traces) -> tuple[Purge,
 
 
 def _log_is_cut(connection: sqlite3.Connection) -> bool:
-    """Move the write-ahead log into the database and cut it to nothing, if no reader needs it; return whether it was."""
-    busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-    return not busy
+    """Move the write-ahead log into the database and cut it to nothing, if no reader needs it; return whether it was.
+
+    SQLite waits for readers, but not for another process that moves the log at this moment.
+    """
+    end = time.monotonic() + _PATIENCE_MS / 1_000
+    while True:
+        busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        if not busy or time.monotonic() > end:
+            return not busy
+        time.sleep(0.02)
 
 
 # ---------------------------------------------------------------- what rows hold

@@ -28,6 +28,7 @@ HEAD: Final = "0004"
 _STATE: Final = text(
     "SELECT version_num, (SELECT value FROM settings WHERE name = 'workspace_id') FROM alembic_version"
 )
+_TABLES: Final = "SELECT count(*), count(*) FILTER (WHERE name = 'alembic_version') FROM sqlite_master"
 _MISSING_TABLE: Final = "no such table"
 
 
@@ -60,10 +61,13 @@ def _state(connection: Connection) -> tuple[str, str] | None:
         if _MISSING_TABLE not in str(problem.orig):
             raise
         connection.rollback()
-        others = connection.exec_driver_sql("SELECT count(*) FROM sqlite_master").scalar_one()
-        if others:
+        # One look for both, since another process may be making the tables, all of them in one transaction.
+        tables, made = connection.exec_driver_sql(_TABLES).one()
+        if not tables:
+            return None
+        if not made:
             raise StorageCorruptError("the file is a database of another program; choose another location") from None
-        return None
+        row = connection.execute(_STATE).one_or_none()
     if row is None or row[1] is None:
         raise StorageCorruptError("the database has lost its version or its id; restore it from a backup")
     return str(row[0]), str(row[1])

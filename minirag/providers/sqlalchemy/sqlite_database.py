@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from minirag.interfaces.traces import Traces
 from minirag.interfaces.upkeep import StoredFault
 from minirag.models.erasures import ErasureKind
 from minirag.providers.sqlalchemy.beside import begin_use, end_use
+from minirag.providers.sqlalchemy.checkpoints import Checkpoints
 from minirag.providers.sqlalchemy.database import Database
 from minirag.providers.sqlalchemy.engine import Settings, Transaction, make_engine
 from minirag.providers.sqlalchemy.schema import prepare_schema
@@ -51,6 +53,7 @@ class SqliteDatabase(Database):
             self._engine.dispose()
             raise
         self._use: tuple[int, int, int] | None = begin_use(settings.file)
+        self._checkpoints = Checkpoints(settings)
 
     def begin(self, engine: Engine, *, tenant_id: str | None, write: bool) -> Transaction:
         return Transaction(engine, tenant_id=tenant_id, write=write)
@@ -71,15 +74,27 @@ class SqliteDatabase(Database):
         with self._outside_transactions() as connection:
             copy_database(connection, folder)
 
+    def old_reads(self) -> str | None:
+        from minirag.providers.sqlalchemy.purging import old_reads
+
+        self.checked(write=True)
+        with self._checkpoints.paused(), self._outside_transactions() as connection:
+            return old_reads(connection, busy_timeout=self._settings.busy_timeout)
+
     def purge(self, traces: Traces, kind: ErasureKind) -> tuple[Purge, Any]:
         from minirag.providers.sqlalchemy.purging import purge_file
 
         del kind
         self.checked(write=True)
-        with self._outside_transactions() as connection:
+        with self._checkpoints.paused(), self._outside_transactions() as connection:
             return purge_file(connection, self._settings.file, traces, busy_timeout=self._settings.busy_timeout)
 
+    def committed(self) -> None:
+        self._checkpoints.committed()
+
     def close(self) -> None:
+        if os.getpid() == self._process:
+            self._checkpoints.close()
         super().close()
         use, self._use = self._use, None
         if use is not None:

@@ -137,6 +137,9 @@ class SqlAlchemyStorage(Storage):
             else:
                 repair_rows(transaction, fault)
 
+    def old_reads(self) -> str | None:
+        return self._database.old_reads()
+
     def purge(self, traces: Traces, record: ErasureRecord) -> Purge:
         purged, found = self._database.purge(traces, record.receipt.kind)
         left = traces.only(found)
