@@ -16,7 +16,7 @@ from minirag.errors import EmbeddingError, StorageError
 from minirag.providers.chunkers.recursive import RecursiveChunker
 from minirag.providers.local.hashing import Hashing
 from minirag.providers.parsers.text import TextParser
-from minirag.providers.sqlalchemy.engine import Transaction
+from minirag.providers.sqlalchemy.sqlite_transaction import SqliteTransaction
 from minirag.providers.sqlalchemy.writer import SqlAlchemyWriter
 from tests.crash.checking import check_whole, database, expect
 from tests.crash.operations import (
@@ -36,7 +36,7 @@ from tests.crash.operations import (
 
 STEPS: dict[type, tuple[str, ...]] = {
     Connection: ("commit",),
-    Transaction: ("row", "rows", "tuples", "run", "many", "insert"),
+    SqliteTransaction: ("row", "rows", "tuples", "run", "many", "insert"),
     SqlAlchemyWriter: ("put_source", "delete_source", "write_versions", "update_document", "remove_documents"),
     Hashing: ("embed",),
     RecursiveChunker: ("split",),

@@ -15,14 +15,14 @@ from sqlalchemy import Connection
 import minirag
 from minirag.errors import StorageError
 from minirag.providers.local.hashing import Hashing
-from minirag.providers.sqlalchemy.engine import Transaction
+from minirag.providers.sqlalchemy.sqlite_transaction import SqliteTransaction
 from minirag.providers.sqlalchemy.writer import SqlAlchemyWriter
 from tests.crash.checking import database
 from tests.crash.operations import SmallBatches, open_bot, open_workspace
 
 STEPS: dict[type, tuple[str, ...]] = {
     Connection: ("commit",),
-    Transaction: ("row", "rows", "run", "many", "insert"),
+    SqliteTransaction: ("row", "rows", "run", "many", "insert"),
     SqlAlchemyWriter: ("put_bot", "put_embeddings", "put_familiarity", "drop_embeddings"),
     Hashing: ("embed",),
 }

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from olefile import OleFileIO
 
 import minirag
 from minirag.errors import ParseError
@@ -340,3 +341,22 @@ def test_a_folder_of_all_formats(tmp_path: Path, workspace: minirag.Workspace) -
     assert sorted(entry.key for entry in report.added) == sorted([*files, *(f"{name}.unknown" for name in files)])
     assert all(word in bot.documents.text(name) for name in files)
     assert {hit.page for hit in bot.search(word, k=20) if hit.key == "b.pptx"} == {2}
+
+
+@pytest.mark.parametrize("part", ["the mini FAT", "a stream"])
+def test_msg_whose_sectors_form_a_ring(part: str) -> None:
+    """A part that is longer than the file, of sectors that follow one another in a ring, is refused at once."""
+    data = bytearray(made.msg({SUBJECT: "Order", "__substg1.0_1000001F": "A long text. " * 1_000}))
+    with OleFileIO(bytes(data)) as ole:
+        fat = (struct.unpack_from("<I", data, 76)[0] + 1) * ole.sector_size
+        entry = next(each for each in ole.direntries if each is not None and each.size > 20_000)
+        first = ole.minifatsect if part == "the mini FAT" else entry.isectStart
+        directory = (ole.first_dir_sector + 1) * ole.sector_size
+        number = entry.sid
+    struct.pack_into("<I", data, fat + 4 * first, first)
+    if part == "the mini FAT":
+        struct.pack_into("<I", data, 64, 10_000_000)
+    else:
+        struct.pack_into("<I", data, directory + 128 * number + 120, 2_000_000_000)
+    with pytest.raises(ParseError, match="longer than the whole"):
+        msg.create(None, CONTEXT).parse(ParserInput(data=bytes(data), name="a.msg"))

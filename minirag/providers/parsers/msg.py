@@ -53,6 +53,7 @@ class MsgParser(Parser):
                 raise ParseError(f"{file.name!r} {what}")
             # Bytes themselves it would take for a path if they were few.
             with OleFileIO(io.BytesIO(file.data)) as ole:
+                _check_size(ole, max(ole.num_mini_fat_sectors * ole.sector_size, ole.root.size))
                 if not ole.exists("__properties_version1.0"):
                     raise ParseError(f"{file.name!r} is no e-mail of Outlook; give it the extension of its real format")
                 return compose_mail(_mail(ole, file), MEDIA_TYPES["msg"][0], name=file.name)
@@ -89,9 +90,16 @@ def _mail(ole: OleFileIO, file: ParserInput) -> Mail:
     return mail
 
 
+def _check_size(ole: OleFileIO, size: int) -> None:
+    """Refuse a stream that is longer than the file. Its sectors may follow one another in a ring, which would be read for hours."""
+    if size > len(ole.fp.getbuffer()):
+        raise ParseError("the file says that a part of it is longer than the whole; it is broken")
+
+
 def _bytes(ole: OleFileIO, name: str) -> bytes:
     if not ole.exists(name):
         return b""
+    _check_size(ole, ole.get_size(name))
     with ole.openstream(name) as stream:
         data: bytes = stream.read(_STREAM_LIMIT)
     return data

@@ -12,8 +12,8 @@ from minirag.models.tenants import TenantCounts
 from minirag.providers.sqlalchemy import identity_tables as i
 from minirag.providers.sqlalchemy import mapping as m
 from minirag.providers.sqlalchemy import tables as t
-from minirag.providers.sqlalchemy.engine import Transaction
 from minirag.providers.sqlalchemy.scoping import equals
+from minirag.providers.sqlalchemy.transaction import Transaction
 
 __all__ = ["SUSPENDED_AT", "suspend_tenant", "suspended", "tenant_counts"]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Select, bindparam, case, func
@@ -18,9 +19,9 @@ from minirag.models.tenants import Tenant
 from minirag.models.usage import UsageEvent, UsageRow
 from minirag.providers.sqlalchemy import mapping as m
 from minirag.providers.sqlalchemy import tables as t
-from minirag.providers.sqlalchemy.engine import Transaction
 from minirag.providers.sqlalchemy.identity_tables import audit_events
 from minirag.providers.sqlalchemy.scoping import add, equals, scoped, upsert, values
+from minirag.providers.sqlalchemy.transaction import Transaction
 
 __all__ = ["SqlAccountingDirectory", "SqlAccountingReader", "SqlAccountingWriter"]
 
@@ -52,7 +53,8 @@ _USAGE: Final = (
     .group_by(*_USAGE_GROUP)
     .order_by(*_USAGE_GROUP)
 )
-_OF_BOT: Final = equals(_calls.bot_id)
+_USAGE_OF_BOT: Final = _USAGE.where(equals(_calls.bot_id))
+_USAGE_EVENTS_OF_BOT: Final = _USAGE_EVENTS.where(equals(_calls.bot_id))
 _PUT_USAGE: Final = upsert(t.usage_events, fixed=("bot_id", "started_at"))
 
 # ---------------------------------------------------------------- limits
@@ -96,6 +98,15 @@ _BY_ACTOR: Final = equals(_done.actor) | (
 _ADD_AUDIT_EVENT: Final = add(audit_events)
 
 
+@lru_cache
+def _audit_events(by: tuple[str, ...]) -> Select[Any]:
+    """Return the query of a page of events, of those that have what `by` names."""
+    found = _AUDIT_EVENTS
+    for name in by:
+        found = found.where(_BY_ACTOR if name == "actor" else equals(_done[name]))
+    return found
+
+
 class SqlAccountingReader(AccountingReader):
     """What was spent and done, and what may be."""
 
@@ -105,8 +116,8 @@ class SqlAccountingReader(AccountingReader):
         if bot_id is None:
             rows = self._transaction.rows(_USAGE)
         else:
-            rows = self._transaction.rows(_USAGE.where(_OF_BOT), bot_id=bot_id)
-        return [UsageRow(**{**row._mapping, "cost": _dollars(row.cost)}) for row in rows]
+            rows = self._transaction.rows(_USAGE_OF_BOT, bot_id=bot_id)
+        return [UsageRow(**{**row._asdict(), "cost": _dollars(row.cost)}) for row in rows]
 
     def usage_events(
         self, bot_id: str | None = None, *, before: str | None = None, limit: int = 100
@@ -115,7 +126,7 @@ class SqlAccountingReader(AccountingReader):
         if bot_id is None:
             rows = self._transaction.rows(_USAGE_EVENTS, **page)
         else:
-            rows = self._transaction.rows(_USAGE_EVENTS.where(_OF_BOT), bot_id=bot_id, **page)
+            rows = self._transaction.rows(_USAGE_EVENTS_OF_BOT, bot_id=bot_id, **page)
         return [_to_usage_event(row) for row in rows]
 
     def limits(self) -> Limits | None:
@@ -141,16 +152,17 @@ class SqlAccountingReader(AccountingReader):
         before: str | None = None,
         limit: int = 100,
     ) -> list[AuditEvent]:
-        statement: Select[Any] = _AUDIT_EVENTS
-        given: dict[str, Any] = {"before": before or _ABOVE_EVERY_ID, "limit": limit}
+        given = {
+            "before": before or _ABOVE_EVERY_ID,
+            "limit": limit,
+            "action": action,
+            "subject": subject,
+            "actor": actor,
+        }
         if actor is not None:
-            statement = statement.where(_BY_ACTOR)
-            given |= {"actor": actor, "actor_from": f"{actor}/", "actor_to": f"{actor}{chr(ord('/') + 1)}"}
-        for column, value in ((_done.action, action), (_done.subject, subject)):
-            if value is not None:
-                statement = statement.where(equals(column))
-                given[column.key] = value
-        return [_to_audit_event(row) for row in self._transaction.rows(statement, **given)]
+            given |= {"actor_from": f"{actor}/", "actor_to": f"{actor}{chr(ord('/') + 1)}"}
+        by = tuple(name for name in ("actor", "action", "subject") if given[name] is not None)
+        return [_to_audit_event(row) for row in self._transaction.rows(_audit_events(by), **given)]
 
 
 class SqlAccountingWriter(AccountingWriter):
@@ -187,7 +199,7 @@ class SqlAccountingDirectory(AccountingDirectory):
 
 
 def _to_usage_event(row: Any) -> UsageEvent:
-    values = {name: row._mapping[name] for name in UsageEvent.model_fields}
+    values = {name: getattr(row, name) for name in UsageEvent.model_fields}
     finished_at = None if row.finished_at is None else dt.datetime.fromisoformat(row.finished_at)
     times = {"started_at": dt.datetime.fromisoformat(row.started_at), "finished_at": finished_at}
     costs = {"cost": _dollars(row.cost), "reserved_cost": _dollars(row.reserved_cost)}

@@ -13,7 +13,7 @@ import numpy as np
 
 from minirag.errors import BotNotFoundError
 from minirag.providers.sqlalchemy import statements as s
-from minirag.providers.sqlalchemy.engine import Transaction
+from minirag.providers.sqlalchemy.transaction import Transaction
 
 __all__ = ["COUNTERS", "BotChanges"]
 

@@ -12,10 +12,11 @@ from minirag.errors import StorageBusyError, StorageError
 from minirag.interfaces.upkeep import SHOWN_IDS, StoredFault
 from minirag.providers.sqlalchemy import check_statements as c
 from minirag.providers.sqlalchemy import tables as t
-from minirag.providers.sqlalchemy.engine import PAGE_SIZE, Transaction
+from minirag.providers.sqlalchemy.engine import PAGE_SIZE
 from minirag.providers.sqlalchemy.fields import chunk_fields
 from minirag.providers.sqlalchemy.planner import STATISTICS
 from minirag.providers.sqlalchemy.schema import HEAD
+from minirag.providers.sqlalchemy.transaction import Transaction
 
 __all__ = ["check_file", "missing_indexes"]
 

@@ -9,7 +9,7 @@ import numpy as np
 from minirag.interfaces.upkeep import SHOWN_IDS
 from minirag.providers.sqlalchemy import check_statements as c
 from minirag.providers.sqlalchemy import mapping as m
-from minirag.providers.sqlalchemy.engine import Transaction
+from minirag.providers.sqlalchemy.transaction import Transaction
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -134,9 +134,7 @@ BLOCKS_PAGE: Final = (
 )
 
 # ---------------------------------------------------------------- a bot's documents and chunks
-_DOCUMENTS: Final = (held(t.documents), equals(t.documents.c.bot_id))
 _CHUNKS: Final = (held(t.chunks), equals(t.chunks.c.bot_id))
-_EMBEDDINGS: Final = (held(t.embeddings), equals(t.embeddings.c.bot_id))
 
 _ITS_VERSION: Final = (
     scoped(t.document_versions.c.id, of=(t.document_versions,))

@@ -11,8 +11,8 @@ from typing import Any, Final
 
 from minirag.interfaces.upkeep import SHOWN_IDS, StoredFault, Tell
 from minirag.providers.sqlalchemy import check_statements as c
-from minirag.providers.sqlalchemy.engine import Transaction
 from minirag.providers.sqlalchemy.tables import BLOCK_SIZE
+from minirag.providers.sqlalchemy.transaction import Transaction
 
 __all__ = ["intact_documents", "text_faults"]
 

@@ -17,8 +17,8 @@ from minirag.providers.sqlalchemy import statements as s
 from minirag.providers.sqlalchemy.changes import COUNTERS
 from minirag.providers.sqlalchemy.check_log import replay_faults
 from minirag.providers.sqlalchemy.check_texts import text_faults
-from minirag.providers.sqlalchemy.engine import Transaction
 from minirag.providers.sqlalchemy.fields import declared_fields
+from minirag.providers.sqlalchemy.transaction import Transaction
 
 __all__ = ["Begin", "bad_vectors", "check_tenant", "space_of"]
 

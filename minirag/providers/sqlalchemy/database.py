@@ -19,7 +19,7 @@ from minirag.interfaces.erasing import Purge
 from minirag.interfaces.traces import Traces
 from minirag.interfaces.upkeep import StoredFault
 from minirag.models.erasures import ErasureKind
-from minirag.providers.sqlalchemy.engine import Transaction
+from minirag.providers.sqlalchemy.transaction import Transaction
 
 __all__ = ["Database"]
 

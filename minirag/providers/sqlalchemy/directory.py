@@ -12,9 +12,9 @@ from minirag.providers.sqlalchemy import access
 from minirag.providers.sqlalchemy import mapping as m
 from minirag.providers.sqlalchemy import statements as s
 from minirag.providers.sqlalchemy.accounting import SqlAccountingDirectory
-from minirag.providers.sqlalchemy.engine import Transaction
 from minirag.providers.sqlalchemy.erasing import SqlErasingDirectory
 from minirag.providers.sqlalchemy.identity import SqlIdentityDirectory
+from minirag.providers.sqlalchemy.transaction import Transaction
 from minirag.types import utc_now
 
 __all__ = ["SqlAlchemyDirectory"]

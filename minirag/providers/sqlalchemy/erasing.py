@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterator, Sequence
+from functools import lru_cache
 from typing import Any, Final
 
 from sqlalchemy import Integer, Select, bindparam, cast, func, literal_column, select, true
@@ -16,9 +17,9 @@ from minirag.providers.sqlalchemy import mapping as m
 from minirag.providers.sqlalchemy import statements as s
 from minirag.providers.sqlalchemy import tables as t
 from minirag.providers.sqlalchemy.changes import BotChanges
-from minirag.providers.sqlalchemy.engine import Transaction
 from minirag.providers.sqlalchemy.forms import each_integer, either
 from minirag.providers.sqlalchemy.scoping import as_list, as_lists, equals, held, listed, listed_keys, scoped, upsert
+from minirag.providers.sqlalchemy.transaction import Transaction
 
 __all__ = ["SqlErasingDirectory", "SqlErasingReader", "SqlErasingWriter"]
 
@@ -76,6 +77,17 @@ _ONE: Final = _ALL.where(equals(i.erasures.c.id))
 _PENDING: Final = _ALL.where(i.erasures.c.status == "pending")
 
 
+@lru_cache
+def _held_versions(*, of_source: bool, of_keys: bool) -> Select[Any]:
+    """Return the query of a bot's versions, of one source and of some keys if told."""
+    found = _HELD
+    if of_source:
+        found = found.where(equals(t.document_versions.c.source_id))
+    if of_keys:
+        found = found.where(t.document_versions.c.key.in_(listed("keys")))
+    return found
+
+
 class SqlErasingReader(ErasingReader):
     """What an erasure must know of a tenant's rows."""
 
@@ -84,15 +96,8 @@ class SqlErasingReader(ErasingReader):
     def held_versions(
         self, bot_id: str, *, source_id: str | None = None, keys: Collection[str] | None = None
     ) -> list[HeldVersion]:
-        statement, given = _HELD, {"bot_id": bot_id}
-        if source_id is not None:
-            statement, given = (
-                statement.where(equals(t.document_versions.c.source_id)),
-                {**given, "source_id": source_id},
-            )
-        if keys is not None:
-            statement = statement.where(t.document_versions.c.key.in_(listed("keys")))
-            given["keys"] = as_list(sorted(keys))
+        given = {"bot_id": bot_id, "source_id": source_id, "keys": None if keys is None else as_list(sorted(keys))}
+        statement = _held_versions(of_source=source_id is not None, of_keys=keys is not None)
         return [HeldVersion._make(row) for row in self._transaction.rows(statement, **given)]
 
     def vectors_of_documents(

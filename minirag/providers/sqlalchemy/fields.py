@@ -38,9 +38,9 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.types import UserDefinedType
 
 from minirag.providers.sqlalchemy import tables as t
-from minirag.providers.sqlalchemy.engine import Transaction
 from minirag.providers.sqlalchemy.forms import either
 from minirag.providers.sqlalchemy.scoping import equals, erase, listed, scoped
+from minirag.providers.sqlalchemy.transaction import Transaction
 
 __all__ = [
     "CHUNK_DOCUMENT",
@@ -131,7 +131,7 @@ def _filling(*, of_documents: bool) -> Insert:
     value = case(
         (entry.c.type == "text", func.substr(entry.c.value, 1, CUT)),
         (entry.c.type == "object", stamp),
-        (entry.c.type.in_(("null", "array")), empty),
+        ((entry.c.type == "null") | (entry.c.type == "array"), empty),
         else_=entry.c.value,
     )
     item_kind = case((item.c.type == "text", "text"), else_="number")

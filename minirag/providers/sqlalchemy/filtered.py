@@ -14,12 +14,12 @@ from sqlalchemy import Select, bindparam, func, select
 from minirag.models.filters import Filter
 from minirag.providers.sqlalchemy import statements as s
 from minirag.providers.sqlalchemy import tables as t
-from minirag.providers.sqlalchemy.engine import Transaction
 from minirag.providers.sqlalchemy.fields import CHUNK_DOCUMENT, declared_fields
 from minirag.providers.sqlalchemy.filters import filter_clause, parameterized
 from minirag.providers.sqlalchemy.forms import each_integer
 from minirag.providers.sqlalchemy.narrowing import narrowings, probe
 from minirag.providers.sqlalchemy.scoping import as_lists, equals, scoped
+from minirag.providers.sqlalchemy.transaction import Transaction
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

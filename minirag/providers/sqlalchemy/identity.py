@@ -20,7 +20,6 @@ from minirag.interfaces.identity import (
 )
 from minirag.models.tenants import Tenant
 from minirag.providers.sqlalchemy import identity_tables as t
-from minirag.providers.sqlalchemy.engine import Transaction
 from minirag.providers.sqlalchemy.mapping import stamp
 from minirag.providers.sqlalchemy.scoping import (
     add,
@@ -34,6 +33,7 @@ from minirag.providers.sqlalchemy.scoping import (
     upsert,
 )
 from minirag.providers.sqlalchemy.tables import tenants
+from minirag.providers.sqlalchemy.transaction import Transaction
 
 __all__ = ["SqlIdentityDirectory", "SqlIdentityReader", "SqlIdentityWriter"]
 

@@ -17,9 +17,11 @@ from minirag.interfaces.erasing import Purge
 from minirag.interfaces.traces import Traces
 from minirag.models.erasures import ErasureKind
 from minirag.providers.sqlalchemy.database import Database
-from minirag.providers.sqlalchemy.engine import Settings, Transaction, connect, make_engine
+from minirag.providers.sqlalchemy.engine import Settings, connect, make_engine
 from minirag.providers.sqlalchemy.schema import prepare_schema
 from minirag.providers.sqlalchemy.sqlite_database import SqliteDatabase
+from minirag.providers.sqlalchemy.sqlite_transaction import SqliteTransaction
+from minirag.providers.sqlalchemy.transaction import Transaction
 from minirag.providers.sqlalchemy.translation import translated
 from minirag.types import new_id
 
@@ -267,7 +269,7 @@ class MemoryDatabase(SqliteDatabase):
             self._versions.remove(version)
 
 
-class _MemoryTransaction(Transaction):
+class _MemoryTransaction(SqliteTransaction):
     """A transaction on the version that was its turn."""
 
     def __init__(self, database: MemoryDatabase, *, tenant_id: str | None, write: bool) -> None:

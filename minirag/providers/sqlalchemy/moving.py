@@ -19,10 +19,10 @@ from minirag.providers.sqlalchemy import mapping as m
 from minirag.providers.sqlalchemy import statements as s
 from minirag.providers.sqlalchemy import tables as t
 from minirag.providers.sqlalchemy.changes import BotChanges
-from minirag.providers.sqlalchemy.engine import Transaction
 from minirag.providers.sqlalchemy.fields import fill
 from minirag.providers.sqlalchemy.scoping import as_list, equals, listed, scoped
 from minirag.providers.sqlalchemy.tables import BLOCK_SIZE, KNOWN_WORDS_SCALE
+from minirag.providers.sqlalchemy.transaction import Transaction
 
 __all__ = ["restore_documents", "restore_versions", "stored_documents", "stored_versions"]
 

@@ -10,8 +10,8 @@ from sqlalchemy.schema import CreateIndex
 from minirag.interfaces.upkeep import StoredFault
 from minirag.providers.sqlalchemy import check_statements as c
 from minirag.providers.sqlalchemy import tables as t
-from minirag.providers.sqlalchemy.engine import Transaction
 from minirag.providers.sqlalchemy.postgres_schema import HEAD, OF_TENANTS
+from minirag.providers.sqlalchemy.transaction import Transaction
 
 __all__ = ["faults_of_schema", "make_indexes"]
 

@@ -15,12 +15,13 @@ from minirag.interfaces.traces import Traces
 from minirag.interfaces.upkeep import StoredFault
 from minirag.models.erasures import ErasureKind
 from minirag.providers.sqlalchemy.database import Database
-from minirag.providers.sqlalchemy.engine import Transaction, pooled
+from minirag.providers.sqlalchemy.engine import pooled
 from minirag.providers.sqlalchemy.postgres_checks import faults_of_schema, make_indexes
 from minirag.providers.sqlalchemy.postgres_compiler import PostgresCompiler
 from minirag.providers.sqlalchemy.postgres_schema import prepare_role, prepare_schema
 from minirag.providers.sqlalchemy.postgres_statistics import Statistics
 from minirag.providers.sqlalchemy.postgres_transaction import PostgresTransaction
+from minirag.providers.sqlalchemy.transaction import Transaction
 from minirag.providers.sqlalchemy.translation import translated
 
 __all__ = ["PostgresDatabase", "PostgresSettings"]

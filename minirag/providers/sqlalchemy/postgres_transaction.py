@@ -13,8 +13,8 @@ from sqlalchemy.sql import ClauseElement
 from sqlalchemy.sql.compiler import SQLCompiler
 
 from minirag.errors import ConflictError, StorageError
-from minirag.providers.sqlalchemy.engine import Transaction
 from minirag.providers.sqlalchemy.postgres_compiler import PostgresCompiler
+from minirag.providers.sqlalchemy.transaction import Transaction
 from minirag.providers.sqlalchemy.translation import translated
 
 __all__ = ["Beginning", "PostgresTransaction"]
@@ -82,10 +82,8 @@ class PostgresTransaction(Transaction):
         if self._rows and not failed and not abandoned():
             self._written(self._rows)
 
-    def _give_back(self, *, reuse: bool) -> None:
-        if not reuse or self._driver.closed or self._driver.info.transaction_status.name != "IDLE":
-            self._lent.invalidate()
-        self._lent.close()
+    def _is_clean(self) -> bool:
+        return not self._driver.closed and self._driver.info.transaction_status.name == "IDLE"
 
     def tuples(self, statement: Executable, **parameters: Any) -> list[tuple[Any, ...]]:
         sql, fixed = _driver_form(statement)

@@ -31,11 +31,11 @@ from minirag.providers.sqlalchemy import access, filtered, moving, spaces
 from minirag.providers.sqlalchemy import mapping as m
 from minirag.providers.sqlalchemy import statements as s
 from minirag.providers.sqlalchemy.accounting import SqlAccountingReader
-from minirag.providers.sqlalchemy.engine import Transaction
 from minirag.providers.sqlalchemy.erasing import SqlErasingReader
 from minirag.providers.sqlalchemy.identity import SqlIdentityReader
 from minirag.providers.sqlalchemy.scoping import as_list, as_lists
 from minirag.providers.sqlalchemy.tables import BLOCK_SIZE, KNOWN_WORDS_SCALE
+from minirag.providers.sqlalchemy.transaction import Transaction
 
 if TYPE_CHECKING:
     from minirag.types import Keys, Matrix, Vector

@@ -22,10 +22,10 @@ from minirag.providers.sqlalchemy.check_file import missing_indexes
 from minirag.providers.sqlalchemy.check_log import present_keys
 from minirag.providers.sqlalchemy.check_texts import intact_documents
 from minirag.providers.sqlalchemy.checking import bad_vectors, space_of
-from minirag.providers.sqlalchemy.engine import Transaction
 from minirag.providers.sqlalchemy.fields import refill_bot
 from minirag.providers.sqlalchemy.planner import write_statistics
 from minirag.providers.sqlalchemy.scoping import as_lists
+from minirag.providers.sqlalchemy.transaction import Transaction
 
 __all__ = ["repair_file", "repair_rows"]
 

@@ -14,7 +14,6 @@ from minirag.errors import InvalidEmbeddingError
 from minirag.interfaces.records import ChunkText
 from minirag.providers.sqlalchemy import tables as t
 from minirag.providers.sqlalchemy.changes import BotChanges
-from minirag.providers.sqlalchemy.engine import Transaction
 from minirag.providers.sqlalchemy.mapping import to_vectors
 from minirag.providers.sqlalchemy.scoping import (
     as_list,
@@ -29,6 +28,7 @@ from minirag.providers.sqlalchemy.scoping import (
 )
 from minirag.providers.sqlalchemy.statements import SPACE_OF_BOT
 from minirag.providers.sqlalchemy.tables import KNOWN_WORDS_SCALE
+from minirag.providers.sqlalchemy.transaction import Transaction
 
 if TYPE_CHECKING:
     from minirag.types import Matrix, Vector

@@ -20,8 +20,10 @@ from minirag.models.erasures import ErasureKind
 from minirag.providers.sqlalchemy.beside import begin_use, end_use
 from minirag.providers.sqlalchemy.checkpoints import Checkpoints
 from minirag.providers.sqlalchemy.database import Database
-from minirag.providers.sqlalchemy.engine import Settings, Transaction, make_engine
+from minirag.providers.sqlalchemy.engine import Settings, make_engine
 from minirag.providers.sqlalchemy.schema import prepare_schema
+from minirag.providers.sqlalchemy.sqlite_transaction import SqliteTransaction
+from minirag.providers.sqlalchemy.transaction import Transaction
 from minirag.providers.sqlalchemy.translation import translated
 
 __all__ = ["SqliteDatabase"]
@@ -56,7 +58,7 @@ class SqliteDatabase(Database):
         self._checkpoints = Checkpoints(settings)
 
     def begin(self, engine: Engine, *, tenant_id: str | None, write: bool) -> Transaction:
-        return Transaction(engine, tenant_id=tenant_id, write=write)
+        return SqliteTransaction(engine, tenant_id=tenant_id, write=write)
 
     def faults(self, transaction: Transaction, *, deep: bool) -> list[StoredFault]:
         from minirag.providers.sqlalchemy.check_file import check_file

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -162,12 +163,14 @@ def _narrowed(statement: Select[Any], *, by_source: bool, where: Filter | None) 
     return statement
 
 
+@lru_cache(maxsize=64)
 def documents_page(*, by_source: bool, where: Filter | None = None) -> Select[Any]:
     """Return the query of documents with an id above `after`, at most `limit`; `where` comes from `filters.parameterized`."""
     page = _narrowed(_DOCUMENTS, by_source=by_source, where=where)
     return page.where(t.documents.c.id > bindparam("after")).order_by(t.documents.c.id).limit(bindparam("limit"))
 
 
+@lru_cache(maxsize=64)
 def count_documents(*, by_source: bool, where: Filter | None = None) -> Select[Any]:
     """Return the query of the number of documents; `where` comes from `filters.parameterized`."""
     return _narrowed(

@@ -13,10 +13,10 @@ from minirag.interfaces.records import VersionDraft
 from minirag.models.metadata import encode_metadata
 from minirag.providers.sqlalchemy import statements as s
 from minirag.providers.sqlalchemy.changes import BotChanges
-from minirag.providers.sqlalchemy.engine import Transaction
 from minirag.providers.sqlalchemy.fields import fill
 from minirag.providers.sqlalchemy.mapping import stamp
 from minirag.providers.sqlalchemy.tables import BLOCK_SIZE, KNOWN_WORDS_SCALE
+from minirag.providers.sqlalchemy.transaction import Transaction
 from minirag.types import new_id, utc_now
 
 if TYPE_CHECKING:
