@@ -15,7 +15,7 @@ import pytest
 import minirag
 from minirag import errors
 from minirag.models.principals import Principal
-from minirag.providers.sqlalchemy import engine
+from minirag.providers.sqlalchemy.sqlite_transaction import SqliteTransaction
 from minirag.session import TenantSession
 from minirag.types import utc_now
 from tests.access.world import World
@@ -306,7 +306,7 @@ def test_the_list_of_tenants_counts(workspace: minirag.Workspace, monkeypatch: p
         statements = 0
         with monkeypatch.context() as patched:
             for name in ("tuples", "rows"):
-                patched.setattr(engine.Transaction, name, counting(getattr(engine.Transaction, name)))
+                patched.setattr(SqliteTransaction, name, counting(getattr(SqliteTransaction, name)))
             listed = workspace.tenants.list(counts=True)
         asked.append(statements)
     assert asked == [3, 3, 3]

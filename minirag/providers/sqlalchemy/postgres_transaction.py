@@ -95,7 +95,7 @@ class PostgresTransaction(Transaction):
         with self._undone_alone():
             return super().run(statement, duplicate=duplicate, **parameters)
 
-    def use(self, work: Callable[[Connection], None]) -> None:
+    def use(self, work: Callable[[Connection], object]) -> None:
         with self._undone_alone():
             super().use(work)
 

@@ -39,9 +39,8 @@ def repair_file(transaction: Transaction, fault: StoredFault) -> None:
         transaction.use(write_statistics)
     elif fault.kind == "schema":
         wanted = set(missing_indexes(transaction))
-        for index in (index for table in t.metadata.tables.values() for index in table.indexes):
-            if index.name in wanted:
-                transaction.run(CreateIndex(index))
+        indexes = [index for table in t.metadata.tables.values() for index in table.indexes if index.name in wanted]
+        transaction.use(lambda connection: [connection.execute(CreateIndex(index)) for index in indexes])
     elif fault.kind == "pages" and fault.repairable:
         transaction.run(text("REINDEX"))
 

@@ -125,7 +125,7 @@ class Transaction(ABC):
         with translated(duplicate=duplicate):
             return self._connection.execute(statement, {**parameters, **self._scope}).rowcount
 
-    def use(self, work: Callable[[Connection], None]) -> None:
+    def use(self, work: Callable[[Connection], object]) -> None:
         """Have something done with SQLAlchemy's connection itself, inside the transaction."""
         with translated():
             work(self._connection)
