@@ -116,7 +116,9 @@ class TenantSession:
         return issue_token(self._context, name=name, expires_in=expires_in)
 
     def change_password(self, old: str, new: str) -> None:
-        """Give the person who signed in another password. Their other sessions end; this one goes on, and so do tokens of programs.
+        """Give the person who signed in another password. Their other session tokens end.
+
+        This session goes on, and so do tokens of programs and objects that `login` returned, in the processes that hold them.
 
         Args:
             old: the password of now. Wrong ones are counted with those of `workspace.login`, and make one wait as there.
