@@ -41,6 +41,16 @@ raise SystemExit(main())
 """A program that makes the `hashing` embedder slow, one text at a time, and then is `minirag`."""
 
 
+@pytest.fixture(autouse=True)
+def _interrupts() -> Iterator[None]:
+    """Let children be interrupted, also where the tests themselves run in the background and ignore it."""
+    before = signal.getsignal(signal.SIGINT)
+    if before is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def run(arguments: Sequence[str], *, stdin: bytes = b"", **environment: str) -> subprocess.CompletedProcess[bytes]:
     """Run the program to its end with pipes."""
     return subprocess.run(
