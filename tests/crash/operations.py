@@ -138,7 +138,7 @@ Operation: TypeAlias = Add | AddFolder | Remove | Forget | Search | Optimize
 
 
 def lower_thresholds(patch: Callable[[str, object], None]) -> None:
-    """Have small bots treated as large ones are: with snapshots and codes."""
+    """Have small bots treated as large ones are: with snapshots and codes, and a log that is moved into the database often."""
     plan = Plan(
         coded_floats=10_000,
         coded_rows=256,
@@ -150,6 +150,7 @@ def lower_thresholds(patch: Callable[[str, object], None]) -> None:
         candidates=(64, 180),
     )
     patch("minirag._services.maintenance._LEAST_ENTRIES", 20)
+    patch("minirag.providers.sqlalchemy.checkpoints.LOG_LIMIT", 400_000)
     patch("minirag.providers.faiss.index.Plan", lambda: plan)
 
 

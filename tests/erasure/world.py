@@ -77,7 +77,7 @@ class Seeded(Embedder):
 
 
 def lower_thresholds(patch: Callable[[str, object], None]) -> None:
-    """Have small bots treated as large ones are, with snapshots, and with codes however little these pay."""
+    """Have small bots treated as large ones are, with snapshots, codes however little these pay, and a log that is moved often."""
     plan = Plan(
         coded_floats=10_000,
         coded_rows=128,
@@ -89,6 +89,7 @@ def lower_thresholds(patch: Callable[[str, object], None]) -> None:
         candidates=(30,),
     )
     patch("minirag._services.maintenance._LEAST_ENTRIES", 20)
+    patch("minirag.providers.sqlalchemy.checkpoints.LOG_LIMIT", 400_000)
     patch("minirag.providers.faiss.index.Plan", lambda: plan)
 
 
