@@ -38,6 +38,15 @@ def qdrant() -> QdrantVectors:
     return QdrantVectors()
 
 
+def left_behind(opened: minirag.Workspace) -> Bot:
+    """Return a bot whose index has not yet been fed with a canary's document."""
+    bot = open_bot(opened)
+    fill(bot, documents=5, chat=False)
+    bot.search("parcel")
+    bot.add(minirag.DocumentInput(text=canary_text(7), key=KEY), source="secrets", progress=False)
+    return bot
+
+
 @pytest.fixture(params=["qdrant", "pgvector"])
 def place(request: pytest.FixtureRequest) -> Iterator[Place]:
     remote = request.param == "pgvector"
@@ -69,10 +78,7 @@ def test_whoever_was_feeding(what: str, stands: str, place: Place, tmp_path: Pat
         open_workspace(tmp_path, embedder, index=index) as opened,
         open_workspace(tmp_path, embedder, index=other) as late,
     ):
-        bot = open_bot(opened)
-        fill(bot, documents=5, chat=False)
-        bot.search("parcel")
-        bot.add(minirag.DocumentInput(text=canary_text(7), key=KEY), source="secrets", progress=False)
+        bot = left_behind(opened)
         thread, failed = late_thread(lambda: open_bot(late).search("quokka", mode="dense"))
         assert gate.reached.wait(60)
 
@@ -114,10 +120,7 @@ def test_who_ends_while_it_is_waited_for(what: str, tmp_path: Path, monkeypatch:
         open_workspace(tmp_path, embedder, index=index) as opened,
         open_workspace(tmp_path, embedder, index=other) as late,
     ):
-        bot = open_bot(opened)
-        fill(bot, documents=5, chat=False)
-        bot.search("parcel")
-        bot.add(minirag.DocumentInput(text=canary_text(7), key=KEY), source="secrets", progress=False)
+        bot = left_behind(opened)
         thread, _ = late_thread(lambda: open_bot(late).search("quokka", mode="dense"))
         assert gate.reached.wait(60)
         storage = opened._core.storage
@@ -146,10 +149,7 @@ def test_whose_connection_was_lost(what: str, place: Place, postgres: PostgresSe
         open_workspace(url, embedder, index=index, secret_key=key, cache_dir=tmp_path / "a") as opened,
         open_workspace(url, embedder, index=other, secret_key=key, cache_dir=tmp_path / "b") as late,
     ):
-        bot = open_bot(opened)
-        fill(bot, documents=5, chat=False)
-        bot.search("parcel")
-        bot.add(minirag.DocumentInput(text=canary_text(7), key=KEY), source="secrets", progress=False)
+        bot = left_behind(opened)
         thread, failed = late_thread(lambda: open_bot(late).search("quokka", mode="dense"))
         assert gate.reached.wait(60)
         name = url.partition("@/")[2].partition("?")[0]
@@ -174,10 +174,7 @@ def test_who_reads_without_locks(tmp_path: Path) -> None:
     index, other = place.index(), place.index()
     hold(other, gate, at="write")
     with open_workspace(tmp_path, embedder, index=index) as opened:
-        bot = open_bot(opened)
-        fill(bot, documents=5, chat=False)
-        bot.search("parcel")
-        bot.add(minirag.DocumentInput(text=canary_text(7), key=KEY), source="secrets", progress=False)
+        bot = left_behind(opened)
     with open_workspace(tmp_path, embedder, index=other, read_only=True) as late:
         found = late.tenant("acme").bot("support")
         thread, failed = late_thread(lambda: found.search("quokka", mode="dense"))

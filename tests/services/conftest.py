@@ -12,6 +12,7 @@ import pytest
 import minirag
 from minirag.interfaces import Embedder, EmbeddingSpace
 from minirag.providers.local.hashing import Hashing
+from tests.services.signing import Clock
 
 
 class CountingEmbedder(Embedder):
@@ -42,6 +43,12 @@ class CountingEmbedder(Embedder):
 def embedder() -> CountingEmbedder:
     """An embedder that counts."""
     return CountingEmbedder()
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """A clock that stands still until it is told otherwise."""
+    return Clock()
 
 
 @pytest.fixture

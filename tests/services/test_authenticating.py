@@ -26,12 +26,6 @@ from tests.services.signing import OWNER, PASSWORD, WRONG, Clock, open_workspace
 
 
 @pytest.fixture
-def clock() -> Clock:
-    """A clock that stands still."""
-    return Clock()
-
-
-@pytest.fixture
 def workspace(clock: Clock) -> Iterator[minirag.Workspace]:
     """A workspace with a tenant and its owner."""
     with open_workspace(":memory:", clock) as opened:

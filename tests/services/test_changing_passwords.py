@@ -30,12 +30,6 @@ NEW = "another long password"
 
 
 @pytest.fixture
-def clock() -> Clock:
-    """A clock that stands still."""
-    return Clock()
-
-
-@pytest.fixture
 def workspace(clock: Clock) -> Iterator[minirag.Workspace]:
     """A workspace with a tenant, its owner, and a member."""
     with open_workspace(":memory:", clock) as opened:

@@ -29,12 +29,6 @@ from tests.services.signing import OWNER, PASSWORD, Clock, open_workspace
 
 
 @pytest.fixture
-def clock() -> Clock:
-    """A clock that stands still."""
-    return Clock()
-
-
-@pytest.fixture
 def workspace(clock: Clock) -> Iterator[minirag.Workspace]:
     """A workspace."""
     with open_workspace(":memory:", clock) as opened:

@@ -38,19 +38,15 @@ class _Prepared:
         assert isinstance(compiled, SQLCompiler)
         assert not compiled.post_compile_params, "the statement's text depends on its parameters"
         self.sql = str(compiled)
-        required = {name for name, bind in compiled.binds.items() if bind.required}
-        self.fixed = {
-            name: value for name, value in compiled.construct_params(_check=False).items() if name not in required
-        }
+        self.fixed = {name: bind.value for name, bind in compiled.binds.items() if not bind.required}
         self._bind: list[tuple[str, Callable[[Any], Any]]] = [
             (name, work)
             for name, bind in compiled.binds.items()
             if (work := bind.type.dialect_impl(_DIALECT).bind_processor(_DIALECT)) is not None
         ]
-        columns = compiled._result_columns
-        keys = [getattr(column.objects[0], "key", None) for column in columns]
-        names = [key if type(key) is str else column.keyname for key, column in zip(keys, columns, strict=True)]
-        self._row = _named(names)
+        # None of a text, and of what returns no rows.
+        columns = list(getattr(statement, "selected_columns", ()))
+        self._row = _named([str(column.key) for column in columns])
         self._read: list[tuple[int, Callable[[Any], Any]]] = [
             (at, work)
             for at, column in enumerate(columns)
@@ -83,7 +79,7 @@ class _Prepared:
 
 
 def _named(names: Sequence[str]) -> Any:
-    """Return a tuple with fields of these names; of fields named alike only the first has its name. None without names."""
+    """Return a tuple with fields of these names; the first of those named alike has it. None without names."""
     return namedtuple("_Row", names, rename=True) if names else None  # noqa: PYI024 - they are known only now
 
 
