@@ -264,3 +264,12 @@ def test_a_damaged_page_is_corrupt(folder: Path, world: StorageWorld) -> None:
     file.write_bytes(data[:16_384] + b"\xff" * (len(data) - 16_384))
     with pytest.raises(StorageCorruptError, match="backup"):
         world.keys(world.acme, world.open())
+
+
+def test_flags_are_flags(world: StorageWorld) -> None:
+    """SQLite keeps them as numbers, which equal them; what is read are flags."""
+    with world.storage.read(world.acme.scope) as reader:
+        (state,) = reader.states(world.acme.source.id)
+        (version,) = reader.versions(state.id)
+    assert state.stale is False
+    assert version.current is True
